@@ -1,0 +1,48 @@
+# Every target sets up what it needs: a virtual environment, the Rust extension and the Python packages.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/core/src rust/py/src -name '*.rs' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): $(SOURCES)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sdx needs Python >= 3.11: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@command -v cargo >/dev/null || { echo "sdx needs Rust (cargo): see https://rustup.rs"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade 'pip>=24' 'maturin>=1.9.4,<2'
+	$(BIN)/pip install --quiet --editable '.[test,lint,bench]'
+	@touch $@
+
+setup: $(STAMP) ## Virtual environment with sdx installed for development
+
+demo: $(STAMP) ## Train a student on rendered faces and verify it (about 5 minutes on two cores)
+	$(BIN)/sdx train demo
+
+test: $(STAMP) ## All tests: Rust, then Python with coverage
+	cargo test --quiet --manifest-path rust/Cargo.toml --package sdx-core
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(STAMP) ## ruff, mypy --strict, stubtest, clippy, rustfmt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict python/sdx kernels/sdx_kernels
+	$(BIN)/python -m mypy.stubtest sdx._core
+	cargo fmt --manifest-path rust/Cargo.toml --all --check
+	cargo clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets -- -D warnings
+
+format: $(STAMP) ## Format Python and Rust
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	cargo fmt --manifest-path rust/Cargo.toml --all
+
+bench: $(STAMP) ## Benchmarks (never run by the tests)
+	$(BIN)/python -m pytest benches --benchmark-only -p no:cacheprovider
+
+clean: ## Remove the environment and every build output
+	rm -rf $(VENV) rust/target dist
