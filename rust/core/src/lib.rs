@@ -1,0 +1,11 @@
+//! The books of `sdx`: reproducible random numbers, verification scores and parsers of untrusted files.
+//!
+//! Plain slices and structs, no Python: the crate `sdx-py` is the skin that Python sees as `sdx._core`.
+
+mod error;
+pub mod normals;
+mod parallel;
+pub mod philox;
+pub mod uniforms;
+
+pub use error::{Error, Result};

@@ -1,0 +1,14 @@
+//! `sdx._core`: what Python sees of sdx-core.
+
+#![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over by value
+
+mod array;
+mod error;
+mod random;
+
+/// Reproducible random numbers, verification scores and parsers of untrusted files.
+#[pyo3::pymodule]
+mod _core {
+    #[pymodule_export]
+    use super::random::{normals, philox, uniforms};
+}
