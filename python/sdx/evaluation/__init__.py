@@ -1,0 +1,1 @@
+"""How well a model tells people apart: verification sets, embeddings of them, protocols, baselines."""
