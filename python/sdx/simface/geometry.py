@@ -1,0 +1,108 @@
+"""Ellipsoids seen in parallel projection: closed-form depth, silhouette and slope, and their smooth union."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_OUTSIDE = 60.0  # how steeply an ellipsoid falls away outside its silhouette: it must not win the union there
+_FLAT = 0.03  # decimetres: bound of the half chord under a slope, for slopes grow without bound at a silhouette
+
+
+@dataclass(frozen=True)
+class Quadrics:
+    """Polynomials in the image plane of E ellipsoids a picture.
+
+    Args:
+        depth: float32 [B, E, 3], depth of the middle of the chord = depth · (1, x, y).
+        chord: float32 [B, E, 6], squared half chord = chord · (1, x, y, x², xy, y²), negative outside.
+        cover: float32 [B, E, 6], the same scaled to a distance from the silhouette in decimetres.
+    """
+
+    depth: Tensor
+    chord: Tensor
+    cover: Tensor
+
+    def slice(self, rows: slice) -> Quadrics:
+        """Return those of some pictures."""
+        return Quadrics(self.depth[rows], self.chord[rows], self.cover[rows])
+
+
+def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
+    """Return head → camera rotations, float32 [B, 3, 3]; angles in radians, x right, y down, z towards the viewer."""
+    one, zero = torch.ones_like(yaw), torch.zeros_like(yaw)
+    cy, sy, cp, sp, cr, sr = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin(), roll.cos(), roll.sin()
+    turn = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], 1).view(-1, 3, 3)
+    nod = torch.stack([one, zero, zero, zero, cp, -sp, zero, sp, cp], 1).view(-1, 3, 3)
+    tilt = torch.stack([cr, -sr, zero, sr, cr, zero, zero, zero, one], 1).view(-1, 3, 3)
+    return tilt @ nod @ turn
+
+
+def project(centre: Tensor, axes: Tensor, radius: Tensor) -> Quadrics:
+    """Return the quadrics of ellipsoids.
+
+    Args:
+        centre: float32 [B, E, 3] in camera coordinates.
+        axes: float32 [B, E, 3, 3], columns are the principal directions in camera coordinates.
+        radius: float32 [B, E, 3] along them.
+    """
+    shape = (axes / radius.square()[:, :, None, :]) @ axes.transpose(2, 3)
+    a11, a12, a13 = shape[..., 0, 0], shape[..., 0, 1], shape[..., 0, 2]
+    a22, a23, a33 = shape[..., 1, 1], shape[..., 1, 2], shape[..., 2, 2]
+    cx, cy, cz = centre.unbind(-1)
+    px, py = -a13 / a33, -a23 / a33
+    depth = torch.stack([cz - px * cx - py * cy, px, py], -1)
+    top = 1 / a33
+    xx = px * px - a11 * top
+    xy = 2 * (px * py - a12 * top)
+    yy = py * py - a22 * top
+    chord = torch.stack(
+        [top + xx * cx * cx + xy * cx * cy + yy * cy * cy, -2 * xx * cx - xy * cy, -2 * yy * cy - xy * cx, xx, xy, yy],
+        -1,
+    )
+    # D = top (1 - ρ²) is about 2 top (distance / r) near ρ = 1
+    mean_radius = (top.square() / (xx * yy - 0.25 * xy * xy).clamp(min=1e-9)).pow(0.25)
+    return Quadrics(depth, chord, chord * (0.5 * mean_radius / top)[..., None])
+
+
+@dataclass(frozen=True)
+class Surface:
+    """A depth map: depth z, slopes dz/dx and dz/dy, signed distance inside the silhouette; all float32 [B, N]."""
+
+    z: Tensor
+    slope_x: Tensor
+    slope_y: Tensor
+    inside: Tensor
+
+
+def union(quadrics: Quadrics, plane: Tensor, sharpness: float) -> Surface:
+    """Blend ellipsoids by log-sum-exp over depth.
+
+    Args:
+        quadrics: of E ellipsoids.
+        plane: float32 [6, N], the rows 1, x, y, x², xy, y² of the image plane.
+        sharpness: 1/decimetre; the lower, the rounder the seams.
+    """
+    batch, count, _ = quadrics.chord.shape
+    pixels = plane.shape[1]
+    chord = (quadrics.chord.reshape(-1, 6) @ plane).view(batch, count, pixels)
+    inside = (quadrics.cover.reshape(-1, 6) @ plane).view(batch, count, pixels).amax(1)
+    half = chord.clamp(min=_FLAT * _FLAT).sqrt_()
+    depth = (quadrics.depth.reshape(-1, 3) @ plane[:3]).view(batch, count, pixels)
+    depth.add_(half).add_(chord.clamp_(max=0), alpha=_OUTSIDE)
+    top = depth.amax(1, keepdim=True)
+    weight = depth.sub_(top).mul_(sharpness).exp_()
+    total = weight.sum(1)
+    z = torch.log(total).div_(sharpness).add_(top[:, 0])
+    # slope = Σ w (p + (2 D_xx x + D_xy y + D_x) / (2 half)) / Σ w: both sums over ellipsoids are small matrix products
+    flat = quadrics.depth[:, :, 1:].transpose(1, 2) @ weight
+    c = quadrics.chord
+    rows = torch.stack([c[..., 1], 2 * c[..., 3], c[..., 4], c[..., 2], c[..., 4], 2 * c[..., 5]], 1).mul(0.5)
+    bent = rows @ weight.div_(half)
+    _, x, y = plane[:3]
+    total.reciprocal_()
+    slope_x = bent[:, 0].addcmul_(bent[:, 1], x).addcmul_(bent[:, 2], y).add_(flat[:, 0]).mul_(total)
+    slope_y = bent[:, 3].addcmul_(bent[:, 4], x).addcmul_(bent[:, 5], y).add_(flat[:, 1]).mul_(total)
+    return Surface(z, slope_x, slope_y, inside)

@@ -1,0 +1,207 @@
+"""The SimFace renderer: latent → aligned face, as a camera would have caught it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdx.errors import ConfigError
+from sdx.simface import accessories, anatomy, capture, hair, paint
+from sdx.simface.features import paint_face
+from sdx.simface.geometry import Surface, union
+from sdx.simface.parameters import Nuisance, check
+from sdx.simface.traits import Traits, derive
+
+RENDERER_VERSION = 1
+"""Part of every cache key of rendered pictures: raised whenever a pixel changes."""
+
+HALF_WIDTH = 1.04
+"""Half the width of the frame in decimetres: the eyes come to lie where ArcFace's five-point template has them."""
+
+_CHUNK = 8  # pictures at a time: their planes stay in cache
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Everything about the pictures that does not depend on pixels."""
+
+    traits: Traits
+    body: anatomy.Body
+    face: paint.Painting
+    scalp: paint.Painting
+    shell: paint.Painting
+
+    def slice(self, rows: slice) -> _Scene:
+        pose = self.body.pose
+        body = anatomy.Body(
+            anatomy.Pose(pose.turn[rows], pose.shift[rows], pose.zoom[rows]),
+            self.body.skin.slice(rows),
+            self.body.hair.slice(rows),
+            self.body.torso.slice(rows),
+        )
+        traits = {name: value[rows] for name, value in self.traits.items()}
+        return _Scene(traits, body, self.face.slice(rows), self.scalp.slice(rows), self.shell.slice(rows))
+
+
+def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain: Tensor | None = None) -> Tensor:
+    """Render faces, float32 [B, 3, size, size], RGB in [-1, 1], frame ``aligned``.
+
+    Each picture depends on its own latent and grain alone, up to rounding of the last bits between batch sizes.
+
+    Args:
+        latent: float32 [B, DIMENSION], standard normal coordinates (`sdx.simface.parameters.NAMES`).
+        size: side in pixels, a multiple of 8 in [16, 512].
+        nuisance: ``wild`` or ``portrait``.
+        grain: sensor noise, standard normals [B, 3, size, size]; None for a noiseless sensor.
+
+    Raises:
+        ConfigError: for arguments of another shape, type or range.
+    """
+    check(latent, nuisance)
+    if not 16 <= size <= 512 or size % 8:
+        raise ConfigError(f"expected a size in 16..512 that is a multiple of 8, got {size}; use 64")
+    capture.check_grain(grain, latent.shape[0], size)
+    with torch.inference_mode():
+        out = latent.new_empty((latent.shape[0], 3, size, size))
+        if not latent.shape[0]:
+            return out
+        plane = _plane(size, latent)
+        scene = _prepare(derive(latent, nuisance), 2 * HALF_WIDTH / size)
+        for start in range(0, latent.shape[0], _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            part = scene.slice(rows)
+            picture = _draw(part, plane).view(-1, 3, size, size)
+            out[rows] = capture.apply(picture, part.traits, None if grain is None else grain[rows])
+    return out
+
+
+def _prepare(t: Traits, pixel: float) -> _Scene:
+    return _Scene(
+        t,
+        anatomy.build(t),
+        paint_face(t, pixel),
+        hair.paint_hair(t, pixel, shell=False),
+        hair.paint_hair(t, pixel, shell=True),
+    )
+
+
+def _plane(size: int, like: Tensor) -> Tensor:
+    step = 2 * HALF_WIDTH / size
+    line = (torch.arange(size, device=like.device, dtype=torch.float32) + 0.5) * step - HALF_WIDTH
+    y, x = (v.reshape(-1) for v in torch.meshgrid(line, line, indexing="ij"))
+    return torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y])
+
+
+def _head_points(pose: anatomy.Pose, plane: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Camera → head coordinates of a depth map, each [B, N]."""
+    back = pose.turn / pose.zoom[:, None, None]  # rows of turnᵀ are its columns
+    pin = pose.turn.new_tensor(anatomy.PIN)
+    offset = pin - (back * pose.shift[:, :, None]).sum(1)
+    flat = torch.stack([offset, back[:, 0], back[:, 1]], 2)  # [B, 3 (head axis), 3 (1, x, y)]
+    point = flat @ plane[:3]
+    point.addcmul_(back[:, 2, :, None], z[:, None])
+    x, y, depth = point.unbind(1)
+    return x, y, depth
+
+
+def _basis(t: Traits, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+    """The painter's basis with this person's asymmetry and textures."""
+    lean = t["asymmetry_tilt"][:, None]
+    twist = t["asymmetry_nose"][:, None]
+    curl = t["hair_curl"].clamp(min=0)[:, None]
+    weave = torch.cos(x * 47 + y * (6 + 14 * curl) + 4 * lean)
+    weave.add_(torch.cos(x * (21 + 10 * curl) - y * (11 + 16 * curl) + z * 17 + 4 * twist))
+    spots = torch.cos(x * 37 + y * 13 + 3 * lean).mul_(torch.cos(y * 33 - x * 9 + 3 * twist + 2))
+    lines = torch.cos(y * 50 + x * x * 4)
+    xs = x + (0.022 * twist) * y - 0.006 * twist
+    ys = y + (0.018 * lean) * x
+    return paint.basis(xs, ys, z, weave, spots, lines)
+
+
+def _draw(scene: _Scene, plane: Tensor) -> Tensor:
+    """Draw the scene before the camera, [B, 3, N] sRGB in [0, 1]."""
+    t, body = scene.traits, scene.body
+    pixel = float(plane[1, 1] - plane[1, 0])
+    skin = union(body.skin, plane, 15.0)
+    shell = union(body.hair, plane, 12.0)
+    torso = union(body.torso, plane, 10.0)
+
+    at_skin = _basis(t, *_head_points(body.pose, plane, skin.z))
+    at_shell = _basis(t, *_head_points(body.pose, plane, shell.z))
+    face, _ = paint.apply(scene.face, at_skin)
+    grown, _ = paint.apply(scene.scalp, at_skin)
+    stands, _ = paint.apply(scene.shell, at_shell)
+
+    skin_cover = _coverage(skin, pixel)
+    shell_cover = _coverage(shell, pixel)
+    hair_front = stands[:, 0].mul_(shell_cover)
+    # where skin is in front of the shell (ears, face under a fringe that has ended) the skin wins
+    hair_front.mul_(((shell.z - skin.z) * (1 / 0.03) + 0.5).clamp_(0, 1).mul_(skin_cover).add_(1 - skin_cover))
+    torso_cover = _coverage(torso, pixel)
+    torso_front = ((torso.z - skin.z) * (1 / 0.04) + 0.5).clamp_(0, 1).mul_(skin_cover).add_(1 - skin_cover)
+    torso_cover.mul_(torso_front)
+
+    hair_colour = t["hair"].square()[:, :, None]
+    strands = at_shell[:, 13].mul(0.16).add_(1.0)
+    cloth = accessories.cloth(t)[:, :, None]
+    scene_colour = accessories.background(t, plane)
+    end, seen = hair.shell_back(t)
+    behind = shell_cover * (((end[:, None] + 0.1) - plane[2]) * (1 / 0.15)).clamp(0, 1) * seen[:, None]
+    _over(scene_colour, hair_colour * 0.22, behind)
+
+    on_scalp = grown[:, 0].clamp(0, 1)
+    _over(face, hair_colour * 0.8, on_scalp)
+    body_colour = face
+    hair_lit = hair_colour * strands[:, None]
+    slope_x, slope_y = skin.slope_x, skin.slope_y
+    _over(body_colour, cloth, torso_cover)
+    slope_x = torch.lerp(slope_x, torso.slope_x, torso_cover)
+    slope_y = torch.lerp(slope_y, torso.slope_y, torso_cover)
+    _over(body_colour, hair_lit, hair_front)
+    slope_x = torch.lerp(slope_x, shell.slope_x, hair_front)
+    slope_y = torch.lerp(slope_y, shell.slope_y, hair_front)
+    gloss = (1 - hair_front) * (1 - torso_cover) * (1 - 0.8 * on_scalp)
+    _shade(body_colour, slope_x, slope_y, t, gloss)
+    cover = 1 - (1 - skin_cover) * (1 - torso_cover) * (1 - hair_front)
+    _over(scene_colour, body_colour, cover)
+    front = torch.maximum(skin.z, torch.lerp(skin.z, shell.z, hair_front))
+    accessories.glasses(scene_colour, t, body.pose, plane, front, pixel)
+    accessories.occluder(scene_colour, t, plane, pixel)
+    gain = torch.exp(2 * t["exposure"])[:, None, None]
+    return scene_colour.mul_(gain).clamp_(0.0, 4.0).sqrt_().clamp_(max=1.0)
+
+
+def _coverage(surface: Surface, pixel: float) -> Tensor:
+    return surface.inside.mul(1 / pixel).add_(0.5).clamp_(0, 1)
+
+
+def _over(below: Tensor, colour: Tensor, amount: Tensor) -> None:
+    """Blend `colour` [B, 3, N or 1] over `below` in place by amount [B, N]."""
+    below.lerp_(colour.expand_as(below), amount[:, None].expand_as(below))
+
+
+def _shade(colour: Tensor, slope_x: Tensor, slope_y: Tensor, t: Traits, gloss: Tensor) -> None:
+    """Light a surface in place: sky light, one key light with the soft red edge of skin, and its gloss."""
+    radians = math.pi / 180
+    azimuth, elevation = t["light_azimuth"] * radians, t["light_elevation"] * radians
+    lx = (elevation.cos() * azimuth.sin())[:, None]
+    ly = (-elevation.sin())[:, None]
+    lz = (elevation.cos() * azimuth.cos())[:, None]
+    norm = torch.rsqrt(1 + slope_x * slope_x + slope_y * slope_y)
+    facing = (lz - slope_x * lx - slope_y * ly) * norm
+    up = slope_y * norm  # 1 = the surface looks up
+    contrast = torch.sigmoid(0.9 * t["light_contrast"] + 0.2)[:, None]
+    key = 0.45 + 0.75 * contrast
+    sky = 0.62 - 0.42 * contrast
+    warm = 0.07 * t["light_warmth"]
+    ambient = (0.78 + 0.22 * up) * sky * (0.45 + 0.55 * norm)
+    for channel, (wrap, tint) in enumerate(((0.30, 1.0), (0.20, 0.1), (0.16, -1.1))):
+        light = ((facing + wrap) * (1 / (1 + wrap))).clamp_(min=0).mul_(key * (1 + tint * warm)[:, None])
+        colour[:, channel].mul_(light.add_(ambient * (1 - 0.6 * tint * warm)[:, None]))
+    half = torch.rsqrt(lx * lx + ly * ly + (lz + 1).square())
+    shine = ((lz + 1) - slope_x * lx - slope_y * ly) * norm * half
+    shine = shine.clamp_(min=0).square_().square_().square_().square_().mul_(gloss * (0.075 * key))
+    colour.add_(shine[:, None])
