@@ -40,7 +40,7 @@ def background(t: Traits, plane: Tensor) -> Tensor:
     thing_y = -0.5 + 0.3 * t["background_hue"][:, None]
     thing = (1.2 - ((x - thing_x) / 0.5).square() - ((y - thing_y) / 0.7).square()).clamp_(0, 1)
     out = torch.lerp(base[:, :, None], other[:, :, None], lamp[:, None])
-    return out.lerp_(other[:, :, None] * 0.6, (0.5 * thing)[:, None])
+    return out.lerp_(other[:, :, None] * 0.6, (thing * (0.5 * slope.abs().clamp(max=1))[:, None])[:, None])
 
 
 def glasses(picture: Tensor, t: Traits, pose: Pose, plane: Tensor, front: Tensor, pixel: float) -> None:

@@ -49,7 +49,7 @@ def _cosines(size: int, like: Tensor) -> Tensor:
     k = torch.arange(8, dtype=torch.float64)
     block = torch.cos((2 * k[None, :] + 1) * k[:, None] * (math.pi / 16)) * 0.5
     block[0] *= math.sqrt(0.5)
-    return torch.block_diag(*([block.to(torch.float32)] * (size // 8))).to(like.device)
+    return torch.kron(torch.eye(size // 8), block.to(torch.float32)).to(like.device)
 
 
 def jpeg(face: Tensor, quality: Tensor) -> Tensor:

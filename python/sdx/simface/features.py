@@ -28,7 +28,7 @@ def _skin(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     red = (skin * skin.new_tensor([1.03, 0.74, 0.72])).clamp(max=1)
     pale = mix(skin, (1.0, 0.95, 0.9), torch.full_like(old, 0.25))
     p.layer(red, 0.40 + 0.10 * t["skin_redness"] + 0.12 * t["youth"], p.bump(0.36, 0.36, 0.30, 0.28))
-    p.layer(red, 0.35 + 0.12 * t["skin_redness"], p.bump(0.0, 0.40, 0.20, 0.20))
+    p.layer(red, 0.25 + 0.12 * t["skin_redness"], p.bump(0.0, 0.40, 0.20, 0.20))
     p.layer(pale, 0.35, p.bump(0.0, -0.36, 0.42, 0.25))
     p.layer(shade, 0.10 + 0.5 * old, p.poly(one=-0.35, lines=0.9), p.bump(0.0, -0.38, 0.45, 0.26))
     p.layer(shade, 0.55 * (t["freckles"] - 0.4).clamp(0, 1.3) * (1 - t["melanin"]).clamp(0.15, 1),
@@ -101,11 +101,11 @@ def _beard(p: Painter, t: Traits) -> None:
     hair = mix(t["hair"] * 0.85, (0.55, 0.54, 0.53), 0.45 * t["grey"])
     skin = t["skin"]
     y = 0.715 + 0.018 * t["mouth_height"]
-    jaw = p.curve(True, 0.0, y + 0.17, 0.25, -2.1, rough=0.025, soft=2.2)
+    jaw = p.curve(True, 0.0, y + 0.17, 0.25, -2.1, rough=0.02, soft=4.0)
     front = p.poly(2.0, one=0.05, z=1.0)
-    moustache = p.ellipse(0.0, y - 0.125, 0.29, 0.075, rough=0.18, soft=1.8)
+    moustache = p.ellipse(0.0, y - 0.125, 0.27, 0.07, rough=0.12, soft=2.2)
     low = p.poly(2.0, one=1.42, y=-1.0)
-    blue = skin * skin.new_tensor([0.72, 0.70, 0.73])
+    blue = skin * skin.new_tensor([0.78, 0.74, 0.75])
     p.layer(blue, 0.40 * t["stubble"], jaw, front, low)
     p.layer(blue, 0.40 * t["stubble"], moustache)
     p.layer(hair, 0.88 * t["bearded"], jaw, front, low)
@@ -117,8 +117,8 @@ def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     half = 0.148 + 0.010 * t["eye_width"]
     inv = half.square().reciprocal()
     closed = (t["eye_closure"] + 0.25 * t["smile"] - 0.6).clamp(0, 2.6) * 0.024
-    up = (0.066 + 0.009 * t["eye_opening"] - closed).clamp(min=0.012)
-    down = (0.040 + 0.004 * t["eye_opening"] - 0.010 * t["smile"].clamp(min=0)).clamp(min=0.012)
+    up = (0.056 + 0.009 * t["eye_opening"] - closed).clamp(min=0.012)
+    down = (0.037 + 0.004 * t["eye_opening"] - 0.010 * t["smile"].clamp(min=0)).clamp(min=0.012)
     tilt = -0.07 - 0.045 * t["eye_tilt"]
     skew = -0.25 * up * inv / half * 0.6
     fold = t["eye_fold"]
@@ -151,8 +151,8 @@ def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     p.layer(mix(shade, (0.75, 0.45, 0.42), torch.full_like(at, 0.4)), 0.55, beneath, above, around)
     lids = (p.curve(True, at, -up, tilt, up * inv, skew), p.curve(False, at, down, tilt, -down * inv))
     p.layer(skin.new_tensor([0.87, 0.84, 0.81]) + 0 * skin, 0.92, *lids, around)
-    gx, gy = 0.030 * t["gaze_x"], -0.006 + 0.010 * t["gaze_y"]
-    iris = p.ellipse(at, gy, 0.064, 0.064, shift=gx)
+    gx, gy = 0.030 * t["gaze_x"], -0.004 + 0.010 * t["gaze_y"]
+    iris = p.ellipse(at, gy, 0.061, 0.061, shift=gx)
     p.layer(t["iris"] * 0.45, 1.0, iris, *lids, around)
     p.layer((t["iris"] * 1.15).clamp(max=1), 0.95, p.ellipse(at, gy + 0.004, 0.050, 0.050, shift=gx), *lids, around)
     p.layer(dark * 0.3, 0.95, p.ellipse(at, gy, 0.027, 0.027, shift=gx), *lids, around)
@@ -165,14 +165,14 @@ def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
 def _brows(p: Painter, t: Traits) -> None:
     at = 0.325 + 0.014 * t["brow_gap"]
     y = -0.205 - 0.020 * t["brow_height"] - 0.03 * t["brow_raise"].clamp(min=-1)
-    thick = (0.060 + 0.014 * t["brow_thickness"]).clamp(min=0.022)
+    thick = (0.050 + 0.013 * t["brow_thickness"]).clamp(min=0.022)
     length = 0.225
     arch = 0.75 + 0.45 * t["brow_arch"]
-    slope = -0.10 - 0.05 * t["brow_tilt"] - 0.06 * t["eye_tilt"].clamp(min=-1, max=1)
-    rise = -1.6 * arch.clamp(min=-0.5) * 0.4
+    slope = -0.02 - 0.05 * t["brow_tilt"] - 0.06 * t["eye_tilt"].clamp(min=-1, max=1)
+    rise = -1.6 - 0.8 * arch.clamp(min=-0.5)
     inv = 1 / length**2
-    upper = p.curve(True, at, y - 0.55 * thick, slope, arch + 0.75 * thick * inv, -rise, rough=0.010, soft=1.15)
-    lower = p.curve(False, at, y + 0.45 * thick, slope, arch - 0.35 * thick * inv, -rise, rough=0.010, soft=1.15)
+    upper = p.curve(True, at, y - 0.55 * thick, slope, arch + 0.75 * thick * inv, -rise, rough=0.005, soft=1.3)
+    lower = p.curve(False, at, y + 0.45 * thick, slope, arch - 0.35 * thick * inv, -rise, rough=0.005, soft=1.3)
     ends = p.ellipse(at + 0.01, y, length + 0.02, 0.4, soft=1.6)
     density = 0.74 + 0.09 * t["brow_thickness"] - 0.2 * t["grey"] + 0.1 * t["painted"]
     p.layer(t["brow"], density.clamp(0.25, 0.95), upper, lower, ends)

@@ -1,4 +1,4 @@
-"""Ellipsoids seen in parallel projection: closed-form depth, silhouette and slope, and their smooth union."""
+"""Ellipsoids seen in parallel projection: closed-form depth, silhouette and slope, and their blend to one surface."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_OUTSIDE = 60.0  # how steeply an ellipsoid falls away outside its silhouette: it must not win the union there
-_FLAT = 0.03  # decimetres: bound of the half chord under a slope, for slopes grow without bound at a silhouette
+_FADE = 3.0  # an ellipsoid enters the blend over the outer third of its squared chord, so that its rim draws no crease
+_ABSENT = 1e-8  # weight outside the silhouette: never zero, so that the blend is defined everywhere
+_SINK = 0.6  # how fast, in decimetres, the plane of a flat ellipsoid sinks outside: it must not win the blend there
+_FLAT = 1e-3  # bound of the relative squared chord under a slope, for slopes grow without bound at a silhouette
 
 
 @dataclass(frozen=True)
@@ -17,17 +19,19 @@ class Quadrics:
 
     Args:
         depth: float32 [B, E, 3], depth of the middle of the chord = depth · (1, x, y).
-        chord: float32 [B, E, 6], squared half chord = chord · (1, x, y, x², xy, y²), negative outside.
-        cover: float32 [B, E, 6], the same scaled to a distance from the silhouette in decimetres.
+        chord: float32 [B, E, 6], squared half chord over its maximum = chord · (1, x, y, x², xy, y²); negative outside.
+        half: float32 [B, E], the greatest half chord, decimetres.
+        reach: float32 [B, E], chord · reach is about the distance inside the silhouette, decimetres.
     """
 
     depth: Tensor
     chord: Tensor
-    cover: Tensor
+    half: Tensor
+    reach: Tensor
 
     def slice(self, rows: slice) -> Quadrics:
         """Return those of some pictures."""
-        return Quadrics(self.depth[rows], self.chord[rows], self.cover[rows])
+        return Quadrics(self.depth[rows], self.chord[rows], self.half[rows], self.reach[rows])
 
 
 def rotation(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
@@ -62,9 +66,9 @@ def project(centre: Tensor, axes: Tensor, radius: Tensor) -> Quadrics:
         [top + xx * cx * cx + xy * cx * cy + yy * cy * cy, -2 * xx * cx - xy * cy, -2 * yy * cy - xy * cx, xx, xy, yy],
         -1,
     )
-    # D = top (1 - ρ²) is about 2 top (distance / r) near ρ = 1
+    # 1 - ρ² is about 2 (distance / r) near ρ = 1
     mean_radius = (top.square() / (xx * yy - 0.25 * xy * xy).clamp(min=1e-9)).pow(0.25)
-    return Quadrics(depth, chord, chord * (0.5 * mean_radius / top)[..., None])
+    return Quadrics(depth, chord / top[..., None], top.sqrt(), 0.5 * mean_radius)
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ class Surface:
     inside: Tensor
 
 
-def union(quadrics: Quadrics, plane: Tensor, sharpness: float) -> Surface:
-    """Blend ellipsoids by log-sum-exp over depth.
+def blend(quadrics: Quadrics, plane: Tensor, sharpness: float) -> Surface:
+    """Blend ellipsoids to one surface: depths and slopes averaged with softmax weights of depth.
 
     Args:
         quadrics: of E ellipsoids.
@@ -88,21 +92,20 @@ def union(quadrics: Quadrics, plane: Tensor, sharpness: float) -> Surface:
     batch, count, _ = quadrics.chord.shape
     pixels = plane.shape[1]
     chord = (quadrics.chord.reshape(-1, 6) @ plane).view(batch, count, pixels)
-    inside = (quadrics.cover.reshape(-1, 6) @ plane).view(batch, count, pixels).amax(1)
-    half = chord.clamp(min=_FLAT * _FLAT).sqrt_()
+    half = chord.clamp(min=_FLAT).sqrt_()
     depth = (quadrics.depth.reshape(-1, 3) @ plane[:3]).view(batch, count, pixels)
-    depth.add_(half).add_(chord.clamp_(max=0), alpha=_OUTSIDE)
-    top = depth.amax(1, keepdim=True)
-    weight = depth.sub_(top).mul_(sharpness).exp_()
-    total = weight.sum(1)
-    z = torch.log(total).div_(sharpness).add_(top[:, 0])
-    # slope = Σ w (p + (2 D_xx x + D_xy y + D_x) / (2 half)) / Σ w: both sums over ellipsoids are small matrix products
+    depth.addcmul_(half, quadrics.half[:, :, None]).add_(chord.clamp(max=0), alpha=_SINK)
+    weight = depth.sub(depth.amax(1, keepdim=True)).mul_(sharpness).exp_()
+    weight.mul_(torch.mul(chord, _FADE).clamp_(_ABSENT, 1))
+    inside = chord.mul_(quadrics.reach[:, :, None]).amax(1)
+    share = weight.sum(1).reciprocal_()
+    z = depth.mul_(weight).sum(1).mul_(share)
+    # slope = Σ w (p + h (2 c_xx x + c_xy y + c_x) / (2 half)) / Σ w: both sums are small matrix products
     flat = quadrics.depth[:, :, 1:].transpose(1, 2) @ weight
-    c = quadrics.chord
-    rows = torch.stack([c[..., 1], 2 * c[..., 3], c[..., 4], c[..., 2], c[..., 4], 2 * c[..., 5]], 1).mul(0.5)
+    c = quadrics.chord * (0.5 * quadrics.half[:, :, None])
+    rows = torch.stack([c[..., 1], 2 * c[..., 3], c[..., 4], c[..., 2], c[..., 4], 2 * c[..., 5]], 1)
     bent = rows @ weight.div_(half)
     _, x, y = plane[:3]
-    total.reciprocal_()
-    slope_x = bent[:, 0].addcmul_(bent[:, 1], x).addcmul_(bent[:, 2], y).add_(flat[:, 0]).mul_(total)
-    slope_y = bent[:, 3].addcmul_(bent[:, 4], x).addcmul_(bent[:, 5], y).add_(flat[:, 1]).mul_(total)
+    slope_x = bent[:, 0].addcmul_(bent[:, 1], x).addcmul_(bent[:, 2], y).add_(flat[:, 0]).mul_(share)
+    slope_y = bent[:, 3].addcmul_(bent[:, 4], x).addcmul_(bent[:, 5], y).add_(flat[:, 1]).mul_(share)
     return Surface(z, slope_x, slope_y, inside)

@@ -31,12 +31,12 @@ def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
     bend = (line + side_at + recess * 0.62) / 0.62**2 - 0.25 * fringe
     part = 0.16 * t["hair_part"] * (0.35 + 0.65 * long) * (0.4 + 0.6 * fringe)
     curl = t["hair_curl"].clamp(min=0)
-    rough = 0.020 + 0.012 * curl
-    front = p.curve(False, 0.0, -line, -recess, bend, tilt=part, rough=rough, soft=1.8)
+    rough = 0.007 + 0.009 * curl
+    front = p.curve(False, 0.0, -line, -recess, bend, tilt=part, rough=rough, soft=2.6)
     # in profile: the hair starts behind this line, in front of the ear for short hair, over it for long
     start = 0.16 + 0.22 * long + 0.02 * t["hair_peak"]
     lean = 0.62 - 0.50 * long
-    side = p.poly(1.8, one=start, y=-lean, yy=-0.5 * (1 - long), z=-1.0, weave=rough)
+    side = p.poly(2.4, one=start, y=-lean, yy=-0.5 * (1 - long), z=-1.0, weave=rough)
     length = 0.45 + 1.15 * long
     end = p.poly(3.0, one=length, y=-1.0, weave=0.04)
     crown = p.poly(2.0, one=0.30 + 1.2 * (1 - bald), y=1.0)
@@ -44,6 +44,9 @@ def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
     thin = 1 - 0.25 * bald
     p.layer(white, thin, front, crown)
     p.layer(white, thin, side, end, crown)
+    # ears stand out of short hair
+    ear = p.poly(2.0, one=0.15 - 1.3 * 0.12**2 - 2.0 * 0.1**2, yy=-1.3, y=2.6 * 0.12, zz=-2.0, z=-4.0 * 0.1)
+    p.layer(0 * white, (1.5 - 2.2 * long).clamp(0, 1), ear, p.poly(2.0, one=-0.69 - 0.022 * t["head_width"], a=1.0))
     if not shell:
         p.layer(white, 0.0, p.curve(False, 0.0, -line + 0.05, -recess, bend, tilt=part, soft=5.0), crown)
     return p.finish(torch.zeros_like(t["skin"]))

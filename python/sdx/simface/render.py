@@ -11,7 +11,7 @@ from torch import Tensor
 from sdx.errors import ConfigError
 from sdx.simface import accessories, anatomy, capture, hair, paint
 from sdx.simface.features import paint_face
-from sdx.simface.geometry import Surface, union
+from sdx.simface.geometry import Surface, blend
 from sdx.simface.parameters import Nuisance, check
 from sdx.simface.traits import Traits, derive
 
@@ -112,9 +112,9 @@ def _basis(t: Traits, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     lean = t["asymmetry_tilt"][:, None]
     twist = t["asymmetry_nose"][:, None]
     curl = t["hair_curl"].clamp(min=0)[:, None]
-    weave = torch.cos(x * 47 + y * (6 + 14 * curl) + 4 * lean)
-    weave.add_(torch.cos(x * (21 + 10 * curl) - y * (11 + 16 * curl) + z * 17 + 4 * twist))
-    spots = torch.cos(x * 37 + y * 13 + 3 * lean).mul_(torch.cos(y * 33 - x * 9 + 3 * twist + 2))
+    weave = torch.cos(x * 43 + y * (3 + 16 * curl) + 4 * lean)
+    weave.add_(torch.cos(x * (71 - 30 * curl) - y * (5 + 18 * curl) + z * (9 + 20 * curl) + 4 * twist))
+    spots = torch.cos(x * 61 + y * 21 + 3 * lean).mul_(torch.cos(y * 53 - x * 17 + 3 * twist + 2))
     lines = torch.cos(y * 50 + x * x * 4)
     xs = x + (0.022 * twist) * y - 0.006 * twist
     ys = y + (0.018 * lean) * x
@@ -125,9 +125,9 @@ def _draw(scene: _Scene, plane: Tensor) -> Tensor:
     """Draw the scene before the camera, [B, 3, N] sRGB in [0, 1]."""
     t, body = scene.traits, scene.body
     pixel = float(plane[1, 1] - plane[1, 0])
-    skin = union(body.skin, plane, 15.0)
-    shell = union(body.hair, plane, 12.0)
-    torso = union(body.torso, plane, 10.0)
+    skin = blend(body.skin, plane, 11.0)
+    shell = blend(body.hair, plane, 12.0)
+    torso = blend(body.torso, plane, 10.0)
 
     at_skin = _basis(t, *_head_points(body.pose, plane, skin.z))
     at_shell = _basis(t, *_head_points(body.pose, plane, shell.z))
@@ -145,7 +145,7 @@ def _draw(scene: _Scene, plane: Tensor) -> Tensor:
     torso_cover.mul_(torso_front)
 
     hair_colour = t["hair"].square()[:, :, None]
-    strands = at_shell[:, 13].mul(0.16).add_(1.0)
+    strands = at_shell[:, 13].mul(0.10).add_(1.0)
     cloth = accessories.cloth(t)[:, :, None]
     scene_colour = accessories.background(t, plane)
     end, seen = hair.shell_back(t)
