@@ -1,5 +1,9 @@
 //! The one error type of the crate.
 
+use std::path::PathBuf;
+
+use crate::parse::ParseError;
+
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -13,5 +17,39 @@ pub enum Error {
         rows: usize,
         /// Numbers in a row.
         count: usize,
+    },
+    /// A file that cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something that is not a file, or too large a one.
+    #[error("{}: expected {expected}, got {got}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the reader takes.
+        expected: String,
+        /// What it found.
+        got: String,
+    },
+    /// A file that is not what it claims to be.
+    #[error("{}: not a verification set: {source}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: ParseError,
+    },
+    /// Distances, scores or labels that no rate can be computed from.
+    #[error("expected {expected}, got {got}")]
+    Scores {
+        /// What the computation needs.
+        expected: String,
+        /// What it was given.
+        got: String,
     },
 }

@@ -4,8 +4,12 @@
 
 mod error;
 pub mod normals;
+mod pairs;
 mod parallel;
+pub mod parse;
 pub mod philox;
+pub mod rates;
+pub mod tenfold;
 pub mod uniforms;
 
 pub use error::{Error, Result};

@@ -52,11 +52,10 @@ where
     let Some(total) = index.len().checked_mul(count).filter(|_| u32::try_from(count / 4).is_ok()) else {
         return Err(too_large);
     };
-    let mut out = Vec::new();
-    if out.try_reserve_exact(total).is_err() {
-        return Err(too_large);
+    if Vec::<T>::new().try_reserve_exact(total).is_err() {
+        return Err(too_large); // `vec!` would abort the process
     }
-    out.resize(total, T::default());
+    let mut out = vec![T::default(); total]; // zeroed pages, which the threads below are the first to touch
     if total == 0 {
         return Ok(out);
     }

@@ -1,17 +1,37 @@
 //! Arrays across the boundary: contiguous or refused going in, moved going out, copied never.
 
 use numpy::ndarray::Array2;
-use numpy::{Element, IntoPyArray, PyArray2, PyReadonlyArray1};
-use pyo3::exceptions::PyValueError;
+use numpy::prelude::*;
+use numpy::{Element, PyArray2, PyReadonlyArray1, PyUntypedArray};
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-/// Return the elements of a contiguous array; the caller must not write to it meanwhile.
-pub fn slice<'a, T: Element>(name: &str, array: &'a PyReadonlyArray1<'_, T>) -> PyResult<&'a [T]> {
-    array.as_slice().map_err(|_| {
-        PyValueError::new_err(format!(
-            "expected `{name}` to be a contiguous array, got a strided view: pass numpy.ascontiguousarray({name})"
-        ))
-    })
+/// A one-dimensional array of Python's that nobody may write to while it is looked at.
+pub struct View<'py, T: Element>(PyReadonlyArray1<'py, T>);
+
+impl<'py, T: Element> View<'py, T> {
+    /// Look at an argument; `TypeError` for another type, dtype or dimension, `ValueError` for a strided array.
+    pub fn new(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Self> {
+        let Ok(array) = argument.extract::<PyReadonlyArray1<'py, T>>() else {
+            let expected = T::get_dtype(argument.py());
+            let got = match argument.cast::<PyUntypedArray>() {
+                Ok(array) => format!("{} {:?}", array.dtype(), array.shape()),
+                Err(_) => argument.get_type().name()?.to_string(),
+            };
+            return Err(PyTypeError::new_err(format!("expected `{name}` as a numpy array {expected} [n], got {got}")));
+        };
+        if !array.is_c_contiguous() || array.as_slice().is_err() {
+            return Err(PyValueError::new_err(format!(
+                "expected `{name}` to be contiguous, got a strided array: pass numpy.ascontiguousarray({name})"
+            )));
+        }
+        Ok(Self(array))
+    }
+
+    /// Return the elements themselves, not a copy.
+    pub fn slice(&self) -> PyResult<&[T]> {
+        self.0.as_slice().map_err(PyErr::from)
+    }
 }
 
 /// Hand row-major values over to Python as an array `[rows, count]`.

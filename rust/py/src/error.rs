@@ -7,10 +7,14 @@ use sdx_core::Error;
 /// Return the Python exception of a core error.
 pub fn python(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
+        Error::Io { .. } | Error::File { .. } | Error::Parse { .. } | Error::Scores { .. } => "DataError",
         Error::TooLarge { .. } => "ConfigError",
     };
-    match py.import("sdx.errors").and_then(|module| module.getattr(class)?.cast_into::<PyType>().map_err(PyErr::from)) {
-        Ok(class) => PyErr::from_type(class, error.to_string()),
-        Err(missing) => missing,
-    }
+    raise(py, class, &error.to_string())
+}
+
+/// Return an exception of `sdx.errors`, which is imported when first needed.
+pub fn raise(py: Python<'_>, class: &str, message: &str) -> PyErr {
+    let found = py.import("sdx.errors").and_then(|module| Ok(module.getattr(class)?.cast_into::<PyType>()?));
+    found.map_or_else(|missing| missing, |class| PyErr::from_type(class, message.to_owned()))
 }

@@ -4,11 +4,17 @@
 
 mod array;
 mod error;
+mod parse;
 mod random;
+mod scores;
 
 /// Reproducible random numbers, verification scores and parsers of untrusted files.
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
+    use super::parse::{VerificationBin, read_verification_bin};
+    #[pymodule_export]
     use super::random::{normals, philox, uniforms};
+    #[pymodule_export]
+    use super::scores::{ErrorRates, TenFold, error_rates, tenfold_accuracy};
 }

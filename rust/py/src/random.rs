@@ -1,9 +1,10 @@
 //! Random numbers, each a pure function of (seed, stream, index, element).
 
-use numpy::{Element, PyArray2, PyReadonlyArray1};
+use numpy::{Element, PyArray2};
 use pyo3::prelude::*;
 
-use crate::{array, error};
+use crate::array::{self, View};
+use crate::error;
 
 type Matrix<'py, T> = PyResult<Bound<'py, PyArray2<T>>>;
 
@@ -13,10 +14,10 @@ pub fn philox<'py>(
     py: Python<'py>,
     seed: u64,
     stream: u32,
-    index: PyReadonlyArray1<'py, i64>,
+    index: Bound<'py, PyAny>,
     count: usize,
 ) -> Matrix<'py, u32> {
-    draw(py, &index, count, |index| sdx_core::philox::philox(seed, stream, index, count))
+    draw(&index, count, |index| py.detach(|| sdx_core::philox::philox(seed, stream, index, count)))
 }
 
 /// Standard normals, float32 [len(index), count], the same bits on every CPU.
@@ -25,10 +26,10 @@ pub fn normals<'py>(
     py: Python<'py>,
     seed: u64,
     stream: u32,
-    index: PyReadonlyArray1<'py, i64>,
+    index: Bound<'py, PyAny>,
     count: usize,
 ) -> Matrix<'py, f32> {
-    draw(py, &index, count, |index| sdx_core::normals::normals(seed, stream, index, count))
+    draw(&index, count, |index| py.detach(|| sdx_core::normals::normals(seed, stream, index, count)))
 }
 
 /// Uniforms in [0, 1), float32 [len(index), count].
@@ -37,19 +38,18 @@ pub fn uniforms<'py>(
     py: Python<'py>,
     seed: u64,
     stream: u32,
-    index: PyReadonlyArray1<'py, i64>,
+    index: Bound<'py, PyAny>,
     count: usize,
 ) -> Matrix<'py, f32> {
-    draw(py, &index, count, |index| sdx_core::uniforms::uniforms(seed, stream, index, count))
+    draw(&index, count, |index| py.detach(|| sdx_core::uniforms::uniforms(seed, stream, index, count)))
 }
 
-fn draw<'py, T: Element + Send>(
-    py: Python<'py>,
-    index: &PyReadonlyArray1<'py, i64>,
+fn draw<'py, T: Element>(
+    index: &Bound<'py, PyAny>,
     count: usize,
-    numbers: impl FnOnce(&[i64]) -> sdx_core::Result<Vec<T>> + Send,
+    numbers: impl FnOnce(&[i64]) -> sdx_core::Result<Vec<T>>,
 ) -> Matrix<'py, T> {
-    let index = array::slice("index", index)?;
-    let values = py.detach(|| numbers(index)).map_err(|failure| error::python(py, &failure))?;
-    array::matrix(py, values, index.len(), count)
+    let view = View::new("index", index)?;
+    let values = numbers(view.slice()?).map_err(|failure| error::python(index.py(), &failure))?;
+    array::matrix(index.py(), values, view.slice()?.len(), count)
 }
