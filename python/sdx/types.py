@@ -23,6 +23,10 @@ Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
+HELD_OUT = 1 << 48
+"""First image number of the draws kept aside for validation; training never reaches it."""
+
+
 class Stream(IntEnum):
     """What a random number is for. Together with (seed, index, element) it keys Philox4x32-10; never renumber."""
 
@@ -37,7 +41,6 @@ class Stream(IntEnum):
     PAIRING = 8  # choice of verification pairs
     SHUFFLE = 9  # order of a stored data set
     SELF_CHECK = 10  # the test face of a model artefact
-    HELD_OUT = 11  # latents kept aside for validation
 
 
 class Random(Protocol):
@@ -48,6 +51,9 @@ class Random(Protocol):
 
     def uniforms(self, stream: Stream, index: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         """Return uniforms in [0, 1), float32 [len(index), count]."""
+
+    def permutation(self, stream: Stream, index: int, length: int) -> NDArray[np.int64]:
+        """Return a random order of range(length), int64 [length]."""
 
 
 @dataclass(frozen=True)

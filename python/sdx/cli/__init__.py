@@ -1,0 +1,34 @@
+"""The command line: one module a command, no logic."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from sdx.cli.evaluate import evaluate
+from sdx.cli.info import info
+from sdx.cli.train import train
+from sdx.errors import SdxError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sdx")
+def cli() -> None:
+    """Train small face-recognition networks from a face generator and a frozen teacher."""
+
+
+cli.add_command(train)
+cli.add_command(evaluate)
+cli.add_command(info)
+
+
+def main() -> None:
+    """Run the command line; an SdxError ends as one line on standard error and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        cli()
+    except SdxError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

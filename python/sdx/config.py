@@ -1,0 +1,283 @@
+"""The run configuration: a strict, frozen tree; unknown keys and wrong types are refused with the nearest valid key.
+
+All counts and intervals are in images; None switches an interval off.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sdx.errors import ConfigError
+from sdx.types import Frame
+
+
+class Section(BaseModel):
+    """Base of every part of the configuration: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SourceConfig(Section):
+    """Where faces come from: `simface`, `simface-labelled`, `folder`, or a class as `module:Name`."""
+
+    kind: str = "simface"
+    path: str | None = Field(None, description="folder or zip of images (kind folder)")
+    frame: Frame = "aligned"
+    size: int = Field(64, ge=16, le=1024, description="side of a face in pixels")
+    split: Literal["G", "T"] = "G"
+    nuisance: Literal["wild", "portrait"] = "wild"
+    identities: int = Field(3000, ge=2, description="people of a labelled source")
+    views: int = Field(22, ge=1, description="images of each person of a labelled source")
+    corrupt: Literal["skip", "refuse"] = "skip"
+
+
+class StudentConfig(Section):
+    """One student: `architecture` is a name of `sdx.networks` or a class as `module:Name`."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    architecture: str
+    embedding: int | None = Field(None, ge=2, description="embedding size; None = the teacher's")
+    size: int | None = Field(None, ge=16, description="side of the input in pixels; None = the architecture's own")
+    pretrained: bool = Field(True, description="start from ImageNet weights where timm has them at hand")
+
+    @property
+    def starts_pretrained(self) -> bool:
+        """Whether ImageNet weights are asked for: of the architectures that are timm's alone."""
+        return self.pretrained and self.architecture.startswith(("tinyfar", "timm:"))
+
+
+class SamplerConfig(Section):
+    """Which latents are drawn: `fresh`, `resample` (SynthDistill), or a class as `module:Name`."""
+
+    kind: str = "resample"
+    scale: float = Field(1.0, ge=0, description="lambda, size of the noise around a parent")
+    unit: Literal["absolute", "rms"] = Field("rms", description="unit of scale: latent units, or rms(w - w_mean)")
+    steer: str = Field("mean", description="whose similarity counts: mean, hardest, or a student's name")
+
+
+class LossConfig(Section):
+    """What a student minimises: `mse`, `cosine`, `mse+cosine`, `margin` (labels), or a class as `module:Name`."""
+
+    kind: str = "mse"
+    mse: float = Field(1.0, ge=0, description="weight of the mean squared error in mse+cosine")
+    cosine: float = Field(1.0, ge=0, description="weight of 1 - cos in mse+cosine")
+    scale: float = Field(32.0, gt=0, description="s of the margin head")
+    margin: float = Field(0.35, ge=0, lt=1.5, description="angular margin of the head in radians")
+    ramp: tuple[float, float] = Field((0.08, 0.38), description="share of the run over which the margin grows from 0")
+
+
+class OptimizerConfig(Section):
+    """Optimiser and learning-rate schedule, a pure function of images seen."""
+
+    kind: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0)
+    head_lr: float = Field(1.0, gt=0, description="multiplier of lr for a margin head")
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    schedule: Literal["constant", "step", "cosine"] = "constant"
+    warmup: int = Field(0, ge=0, description="images of linear warm-up")
+    step_every: int | None = Field(None, ge=1, description="images between steps of schedule step")
+    gamma: float = Field(0.5, gt=0, le=1, description="factor of one step")
+
+
+class AugmentConfig(Section):
+    """What is done to a face: the flip is seen by teacher and student alike, the rest by the student alone."""
+
+    flip: bool = False
+    degrade: float = Field(0.0, ge=0, le=1, description="share of student views seen at a quarter to full resolution")
+
+
+class RunConfig(Section):
+    """Everything that decides a run's result. Recipes return one; a run folder stores it as config.toml."""
+
+    recipe: str
+    seed: int = Field(0, ge=0, lt=2**63)
+    images: int = Field(ge=1, description="images to train on")
+    batch: int = Field(64, ge=1)
+    source: SourceConfig = SourceConfig()
+    teacher: str | None = "simface-teacher"
+    students: tuple[StudentConfig, ...] = Field(min_length=1)
+    sampler: SamplerConfig = SamplerConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    augment: AugmentConfig = AugmentConfig()
+    ema: int | None = Field(None, ge=1, description="half-life of the averaged weights in images")
+    eval: tuple[str, ...] = Field(("sim",), description="verification sets of the final table")
+    baselines: bool = Field(False, description="random-weight student and pixel PCA in the final table")
+    held_out: int = Field(512, ge=0, description="images of the fixed validation draw")
+    log_every: int = Field(1280, ge=1)
+    validate_every: int | None = Field(None, ge=1)
+    eval_every: int | None = Field(None, ge=1)
+    checkpoint_every: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunConfig:
+        names = [student.name for student in self.students]
+        if len(set(names)) != len(names):
+            raise ValueError(f"students: expected distinct names, got {', '.join(names)}")
+        if self.images < self.batch:
+            raise ValueError(f"images: expected at least one batch of {self.batch}, got {self.images}")
+        if self.teacher is None and self.loss.kind != "margin" and ":" not in self.loss.kind:
+            raise ValueError(f"teacher: loss {self.loss.kind} needs a teacher; give teacher=MODEL or loss=margin")
+        if self.sampler.steer not in ("mean", "hardest", *names):
+            raise ValueError(
+                f"sampler.steer: expected mean, hardest or one of {', '.join(names)}, got {self.sampler.steer}"
+            )
+        return self
+
+
+MAY_CHANGE_ON_RESUME = frozenset(
+    {"images", "eval", "baselines", "log_every", "validate_every", "eval_every", "checkpoint_every"}
+)
+"""Keys that do not alter what has been learnt so far; every other difference refuses to resume."""
+
+
+def override(config: RunConfig, assignments: Mapping[str, str]) -> RunConfig:
+    """Return `config` with command-line assignments applied, ``{"source.frame": "ffhq", "students": "small"}``.
+
+    Whole sections take a shorthand (`source=FOLDER`, `students=small,tinyfar-c`, `sampler=fresh`, `loss=cosine`);
+    dotted keys are applied after them, in any order. Raises ConfigError for unknown keys and wrong types.
+    """
+    values = config.model_dump(mode="json")
+    for key, value in sorted(assignments.items(), key=lambda item: item[0].count(".")):
+        if not value:
+            raise ConfigError(f"{key}: expected a value after '=', got nothing")
+        if key in _SHORTHAND:
+            patch = _SHORTHAND[key](value)
+            values[key] = {**values[key], **patch} if isinstance(patch, dict) else patch
+        else:
+            _assign(values, key, value)
+    return validate(values)
+
+
+def validate(values: Mapping[str, Any]) -> RunConfig:
+    """Return the configuration of a nested dict; raises ConfigError with one line for the first fault."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            raise _unknown_key(where, dict(values)) from None
+        message = fault["msg"].removeprefix("Value error, ")
+        got = "" if fault["type"] == "value_error" else f", got {fault['input']!r}"
+        raise ConfigError(f"{where}: {message}{got}" if where else message) from None
+
+
+def dump(config: RunConfig) -> str:
+    """Return the configuration as TOML; keys that are None are left out (None is every such key's 'off')."""
+    return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
+
+
+def load(path: Path) -> RunConfig:
+    """Read `dump`'s TOML; raises ConfigError for unreadable files, unknown keys and wrong types."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: expected a TOML configuration, got {error}") from error
+    # A key that is absent from the file was None when it was written, not the default of this version.
+    return validate({**dict.fromkeys(_optional_keys()), **values})
+
+
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """Return one line for each key that differs and may not change on resume."""
+    a, b = dict(_flatten(old.model_dump(mode="json"))), dict(_flatten(new.model_dump(mode="json")))
+    keys = [key for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
+    return [
+        f"{key}: {a.get(key)} in the run folder, {b.get(key)} now"
+        for key in keys
+        if key.split(".")[0] not in MAY_CHANGE_ON_RESUME
+    ]
+
+
+def _source_shorthand(value: str) -> dict[str, Any]:
+    path = Path(value)
+    if path.exists() or path.suffix.lower() == ".zip" or value.endswith("/"):
+        return {"kind": "folder", "path": value}
+    return {"kind": value}
+
+
+def _students_shorthand(value: str) -> list[dict[str, Any]]:
+    architectures = [name.strip() for name in value.split(",") if name.strip()]
+    return [{"name": a.replace(":", "-").replace("/", "-"), "architecture": a} for a in architectures]
+
+
+def _kind(value: str) -> dict[str, Any]:
+    return {"kind": value}
+
+
+def _list(value: str) -> list[str]:
+    return [] if value == "none" else [part.strip() for part in value.split(",") if part.strip()]
+
+
+_SHORTHAND: dict[str, Any] = {
+    "source": _source_shorthand,
+    "students": _students_shorthand,
+    "sampler": _kind,
+    "loss": _kind,
+    "eval": _list,
+}
+
+
+def _assign(values: dict[str, Any], key: str, value: str) -> None:
+    """Set a dotted key in nested dicts; an entry of `students` is found by its name."""
+    node: Any = values
+    parts = key.split(".")
+    for depth, part in enumerate(parts):
+        if isinstance(node, list):
+            node = {item["name"]: item for item in node}
+        if not isinstance(node, dict) or part not in node:
+            raise _unknown_key(".".join(parts[: depth + 1]), values)
+        if depth < len(parts) - 1:
+            node = node[part]
+    old = node[parts[-1]]
+    if isinstance(old, dict) or (isinstance(old, list) and old and isinstance(old[0], dict)):
+        raise ConfigError(f"{key}: expected a key within this section, e.g. {key}.{_first_key(old)}=...")
+    node[parts[-1]] = None if value == "none" else value.split(",") if isinstance(old, list) else value
+
+
+def _first_key(section: Any) -> str:
+    return str(next(iter(section))) if isinstance(section, dict) else f"{section[0]['name']}.architecture"
+
+
+def _unknown_key(key: str, values: dict[str, Any]) -> ConfigError:
+    known = [name for name, _ in _flatten(values)] + list(values)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+    return ConfigError(f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "; see sdx train --dry-run"))
+
+
+def _flatten(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(values, list) and values and isinstance(values[0], dict):
+        for item in values:
+            yield from _flatten(item, f"{prefix}.{item['name']}")
+    else:
+        yield prefix, values
+
+
+def _without_none(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {key: _without_none(value) for key, value in values.items() if value is not None}
+    return [_without_none(item) for item in values] if isinstance(values, list) else values
+
+
+def _optional_keys() -> list[str]:
+    return [
+        name
+        for name, field in RunConfig.model_fields.items()
+        if not field.is_required() and _allows_none(field.annotation)
+    ]
+
+
+def _allows_none(annotation: Any) -> bool:
+    return type(None) in getattr(annotation, "__args__", ())

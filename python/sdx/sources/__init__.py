@@ -1,0 +1,92 @@
+"""Where faces come from: the protocols, and `build`, which makes a source from its configuration."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from sdx import plugins
+from sdx.config import SourceConfig
+from sdx.errors import ConfigError
+from sdx.sources.folder import FolderSource
+from sdx.sources.renderer import LabelledRendererSource, RendererSource
+from sdx.types import HELD_OUT, Batch, Frame, Proposal, Random
+
+__all__ = ["IndexSource", "LatentSource", "Source", "build", "draw", "held_out"]
+
+
+class Source(Protocol):
+    """What every source tells of itself.
+
+    ``statement`` says in words what the faces are and ``licence`` what binds them (SPDX, `non-commercial` or
+    `unknown`), for the artefact of whatever learns from them; ``classes`` is the number of labels, 0 without labels;
+    ``skipped`` names the images that could not be read so far.
+    """
+
+    name: str
+    frame: Frame
+    size: int
+    statement: str
+    licence: str
+    classes: int
+    skipped: list[str]
+
+
+@runtime_checkable
+class LatentSource(Source, Protocol):
+    """A source with a latent, so that a sampler can steer it."""
+
+    latent_rms: float
+    """rms(w - w_mean) of a root latent's coordinates, the unit of the sampler's noise."""
+
+    def root(self, index: Tensor) -> Tensor:
+        """Return the latents float32 [B, L] of fresh images int64 [B], a pure function of each index."""
+
+    def draw(self, index: Tensor, latent: Tensor) -> Batch:
+        """Return the faces of latents float32 [B, L]; all other randomness is keyed by index."""
+
+
+@runtime_checkable
+class IndexSource(Source, Protocol):
+    """A source that knows its faces by number alone."""
+
+    def draw(self, index: Tensor) -> Batch:
+        """Return the faces of image numbers int64 [B]; numbers from `HELD_OUT` on are never trained on."""
+
+
+def build(config: SourceConfig, random: Random) -> LatentSource | IndexSource:
+    """Return the configured source; raises ConfigError for an unknown kind and DataError for unreadable data."""
+    match config.kind:
+        case "simface":
+            return RendererSource(config.split, config.nuisance, config.size, random)
+        case "simface-labelled":
+            return LabelledRendererSource(
+                config.split, config.nuisance, config.size, config.identities, config.views, random
+            )
+        case "folder":
+            if config.path is None:
+                raise ConfigError("source.path: expected a folder or zip of images, got none; give source=PATH")
+            return FolderSource(config.path, config.frame, config.size, config.corrupt, random)
+        case kind if ":" in kind:
+            made = plugins.load(kind)(config, random)
+            if not isinstance(made, LatentSource | IndexSource):
+                raise ConfigError(f"source: expected {kind} to make a source with draw(), got {type(made).__name__}")
+            return made
+    raise plugins.unknown("source", config.kind, ("simface", "simface-labelled", "folder"))
+
+
+def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
+    """Return the faces that a sampler proposed."""
+    if proposal.latent is None:
+        return cast(IndexSource, source).draw(proposal.index)
+    return cast(LatentSource, source).draw(proposal.index, proposal.latent)
+
+
+def held_out(source: LatentSource | IndexSource, count: int) -> Batch:
+    """Return ``count`` faces that no run trains on, always the same ones for a seed."""
+    index = torch.arange(HELD_OUT, HELD_OUT + count)
+    if isinstance(source, LatentSource):
+        return source.draw(index, source.root(index))
+    return source.draw(index)

@@ -1,0 +1,150 @@
+"""A folder or zip of JPEG and PNG faces as an index source, in a new random order every epoch."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sdx.errors import DataError
+from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+LARGEST_FILE = 64 << 20
+"""Bytes of one image, compressed or not; more than that is taken for an attack or a mistake."""
+LARGEST_IMAGE = 1 << 26
+"""Pixels of one image, for the same reason."""
+HELD_OUT_SHARE = 20
+"""One image in so many is kept for validation."""
+_SPLIT = HELD_OUT  # epoch number of the shuffle that separates the held-out images
+
+
+class FolderSource:
+    """Faces from files; an image that is not square is cut to its centre, any size is brought to ``size``.
+
+    Sub-folders are labels where there are at least two of them.
+
+    Args:
+        path: a folder (searched in depth) or a zip file.
+        frame: how the faces sit in the images.
+        size: side of a face in pixels.
+        corrupt: ``skip`` replaces an unreadable image by the next one and names it in ``skipped``; ``refuse`` raises.
+        random: random numbers of the run's seed.
+
+    Raises DataError if there is no readable path or fewer than two images.
+    """
+
+    licence = "unknown"
+
+    def __init__(self, path: str, frame: Frame, size: int, corrupt: Literal["skip", "refuse"], random: Random) -> None:
+        self.frame: Frame = frame
+        self.size = size
+        names, self._read = _open(Path(path))
+        if len(names) < 2:
+            raise DataError(f"{path}: expected at least two {', '.join(SUFFIXES)} images, got {len(names)}")
+        self.name = Path(path).name
+        self.statement = f"{len(names)} images of {self.name}, used without labels; it is for their owner to say whose"
+        self.skipped: list[str] = []
+        folders = sorted({name.rpartition("/")[0] for name in names})
+        self.classes = len(folders) if len(folders) > 1 else 0
+        if self.classes:
+            self.statement = f"{len(names)} images of {self.name}, labelled by {self.classes} sub-folders"
+        self._label = {folder: number for number, folder in enumerate(folders)}
+        self._corrupt = corrupt
+        self._random = random
+        split = random.permutation(Stream.SHUFFLE, _SPLIT, len(names))
+        kept = max(1, len(names) // HELD_OUT_SHARE)
+        self._held_out = [names[i] for i in split[:kept]]
+        self._train = [names[i] for i in np.sort(split[kept:])]
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+        self._threads = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
+
+    def draw(self, index: Tensor) -> Batch:
+        """Return faces float32 [B, 3, S, S] of image numbers int64 [B], each epoch a permutation of all images."""
+        found = list(self._threads.map(self._decode_from, [self._file(int(n)) for n in index]))
+        pixels = torch.from_numpy(np.stack([face for face, _ in found]))
+        face = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        label = torch.tensor([self._label[name.rpartition("/")[0]] for _, name in found]) if self.classes else None
+        return Batch(index, face, label=label)
+
+    def _file(self, index: int) -> tuple[list[str], int]:
+        """Return the list of names that image ``index`` belongs to and its place there."""
+        if index >= HELD_OUT:
+            return self._held_out, (index - HELD_OUT) % len(self._held_out)
+        epoch, place = divmod(index, len(self._train))
+        if self._order[0] != epoch:
+            self._order = (epoch, self._random.permutation(Stream.SHUFFLE, epoch, len(self._train)))
+        return self._train, int(self._order[1][place])
+
+    def _decode_from(self, file: tuple[list[str], int]) -> tuple[np.ndarray, str]:
+        """Return the image at a place, or the next readable one; raises DataError if there is none."""
+        names, place = file
+        for step in range(len(names)):
+            name = names[(place + step) % len(names)]
+            try:
+                return decode(self._read(name), self.size), name
+            except DataError as error:
+                if self._corrupt == "refuse":
+                    raise DataError(f"{self.name}/{name}: {error}; remove it or set source.corrupt=skip") from error
+                if name not in self.skipped:
+                    self.skipped.append(name)
+        raise DataError(f"{self.name}: expected a readable image, got none among {len(names)}")
+
+
+def decode(data: bytes, size: int) -> np.ndarray:
+    """Return the centre square of a JPEG or PNG as uint8 [size, size, 3], RGB; raises DataError if it is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+                if image.width * image.height > LARGEST_IMAGE:
+                    raise DataError(f"expected at most {LARGEST_IMAGE} pixels, got {image.width} x {image.height}")
+                picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"expected a JPEG or PNG image, got {len(data)} bytes that do not decode") from error
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    if (side, side) != picture.size:
+        picture = picture.crop((left, top, left + side, top + side))
+    if side != size:
+        picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(picture)
+
+
+def _open(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
+    """Return the sorted names of all images under ``path`` and a function that reads one of them."""
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+
+        def read_file(name: str) -> bytes:
+            file = path / name
+            if file.stat().st_size > LARGEST_FILE:
+                raise DataError(f"expected at most {LARGEST_FILE} bytes")
+            return file.read_bytes()
+
+        return names, read_file
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: expected a folder or a zip of images, got {error}") from error
+    sizes = {i.filename: i.file_size for i in archive.infolist() if i.filename.lower().endswith(SUFFIXES)}
+
+    def read_entry(name: str) -> bytes:
+        if sizes[name] > LARGEST_FILE:
+            raise DataError(f"expected at most {LARGEST_FILE} bytes, got {sizes[name]}")
+        try:
+            return archive.read(name)
+        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            raise DataError(f"expected a readable zip entry, got {error}") from error
+
+    return sorted(sizes), read_entry

@@ -1,0 +1,1 @@
+"""Training: one loop for distillation, labelled distillation and the making of teachers."""

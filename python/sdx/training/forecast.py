@@ -1,0 +1,63 @@
+"""What a run will cost, measured on its first steps without writing anything."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass
+
+from sdx import networks, sources
+from sdx.config import RunConfig
+from sdx.training.checkpoint import KEEP
+from sdx.training.run import Parts
+
+
+@dataclass(frozen=True)
+class Network:
+    """Size of one network: parameters, and multiply-accumulates of one face."""
+
+    name: str
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Images per second, seconds for the whole run without verification, bytes of memory and of disk."""
+
+    networks: list[Network]
+    images_per_second: float
+    seconds: float
+    memory: int
+    disk: int
+
+
+def measure(config: RunConfig, parts: Parts, steps: int = 3) -> Forecast:
+    """Train ``steps`` batches on ``parts`` (which must not be used afterwards) and extrapolate."""
+    sizes = [
+        Network(
+            learner.name,
+            networks.parameters(learner.student),
+            networks.macs(learner.student.network, learner.student.spec.size),
+        )
+        for learner in parts.learners
+    ]
+    seen = 0
+    started = 0.0
+    for step in range(steps + 1):
+        if step == 1:  # the first warms up allocators and caches
+            started = time.perf_counter()
+        proposal = parts.sampler.propose(config.batch, seen)
+        batch = sources.draw(parts.source, proposal)
+        target = parts.teacher.embed(batch.face, parts.source.frame) if parts.teacher else None
+        for learner in parts.learners:
+            _, similarity = learner.step(
+                batch.face, parts.source.frame, target, batch, rate=config.optimizer.lr, progress=0.0
+            )
+        parts.sampler.observe(proposal, similarity[None])
+        seen += len(batch)
+    rate = steps * config.batch / (time.perf_counter() - started)
+    state = sum(4 * network.parameters * (3 + (config.ema is not None)) for network in sizes)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Forecast(sizes, rate, config.images / rate, peak, KEEP * state + sum(4 * n.parameters for n in sizes))

@@ -1,0 +1,123 @@
+"""One student in training: its weights, its loss, its optimiser and its averaged weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sdx.config import OptimizerConfig
+from sdx.errors import SdxError
+from sdx.students import Student
+from sdx.training.losses import Loss
+from sdx.types import Batch, Frame
+
+
+class TrainingError(SdxError):
+    """A run that cannot go on: the loss is not a number."""
+
+
+class Learner:
+    """A student and everything that one optimiser step on it needs.
+
+    Args:
+        student: the network that learns.
+        loss: its loss, with the parameters of a head if it has one.
+        config: optimiser and schedule.
+        ema: half-life of the averaged weights in images, None for none.
+    """
+
+    def __init__(self, student: Student, loss: Loss, config: OptimizerConfig, ema: int | None) -> None:
+        self.student = student
+        self.loss = loss
+        self._config = config
+        self._half_life = ema
+        self._averaged = copy.deepcopy(student).eval().requires_grad_(False) if ema else None
+        self.optimizer = _optimizer(config, student, loss)
+
+    @property
+    def name(self) -> str:
+        """The student's name."""
+        return self.student.name
+
+    @property
+    def result(self) -> Student:
+        """The student to verify and to keep: the averaged one where there is one."""
+        return self._averaged or self.student
+
+    def step(
+        self, face: Tensor, frame: Frame, target: Tensor | None, batch: Batch, *, rate: float, progress: float
+    ) -> tuple[float, Tensor]:
+        """Take one optimiser step and return the loss and the cosine [B] before it.
+
+        Args:
+            face: float32 [B, 3, S, S], the student's view.
+            frame: how faces sit in their images.
+            target: float32 [B, D] of the teacher, or None.
+            batch: the batch it belongs to, for labels.
+            rate: learning rate.
+            progress: share of the run's images seen.
+
+        Raises TrainingError before the step if the loss is not finite, so that the weights stay sound.
+        """
+        self.student.train()
+        self.loss.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["multiplier"]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss, similarity = self.loss(self.student(face, frame), target, batch, progress)
+        value = float(loss.detach())
+        if value != value or value in (float("inf"), float("-inf")):
+            raise TrainingError(
+                f"student {self.name}: expected a finite loss, got {value} at images {batch.index[0]} to "
+                f"{batch.index[-1]}; lower optimizer.lr or set optimizer.clip, then resume from the last checkpoint"
+            )
+        loss.backward()
+        if self._config.clip is not None:
+            nn.utils.clip_grad_norm_([*self.student.parameters(), *self.loss.parameters()], self._config.clip)
+        self.optimizer.step()
+        if self._averaged is not None and self._half_life is not None:
+            _average(self._averaged, self.student, 0.5 ** (len(batch) / self._half_life))
+        return value, similarity
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, optimiser moments and averaged weights."""
+        return {
+            "student": self.student.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "averaged": self._averaged.state_dict() if self._averaged else {},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over `state_dict`'s value."""
+        self.student.load_state_dict(state["student"])
+        self.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state["averaged"])
+
+
+def _optimizer(config: OptimizerConfig, student: Student, loss: Loss) -> torch.optim.Optimizer:
+    groups = [{"params": list(student.parameters()), "multiplier": 1.0}]
+    if head := list(loss.parameters()):
+        groups.append({"params": head, "multiplier": config.head_lr})
+    match config.kind:
+        case "adam":
+            return torch.optim.Adam(groups, config.lr, weight_decay=config.weight_decay)
+        case "adamw":
+            return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
+        case "sgd":
+            return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay)
+
+
+@torch.no_grad()
+def _average(averaged: nn.Module, current: nn.Module, keep: float) -> None:
+    """Move averaged weights and BatchNorm statistics towards the current ones; counters are copied."""
+    old, new = averaged.state_dict(), current.state_dict()
+    floats = [name for name, value in old.items() if value.is_floating_point()]
+    torch._foreach_lerp_([old[name] for name in floats], [new[name] for name in floats], 1 - keep)
+    for name in old.keys() - set(floats):
+        old[name].copy_(new[name])

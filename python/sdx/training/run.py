@@ -1,0 +1,194 @@
+"""A run from configuration to finished student: build, resume, train, keep, verify."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdx import config as configuration
+from sdx import sources, students, teachers
+from sdx.config import RunConfig
+from sdx.errors import ArtefactError, CheckpointError, ConfigError
+from sdx.evaluation import datasets, verification
+from sdx.files import write_atomically
+from sdx.random import Philox
+from sdx.sources import IndexSource, LatentSource
+from sdx.teachers import Embedder, Teacher
+from sdx.training import checkpoint, losses, results, sampling
+from sdx.training.learner import Learner
+from sdx.training.results import Outcome
+from sdx.training.sampling import Sampler
+from sdx.training.tracking import Metrics
+from sdx.training.trainer import Trainer
+from sdx.weights import artefact
+from sdx.weights.model import LoadedModel
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The built pieces of a run."""
+
+    source: LatentSource | IndexSource
+    teacher: Embedder | None
+    learners: Sequence[Learner]
+    sampler: Sampler
+    random: Philox
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished run has to say."""
+
+    images_seen: int
+    seconds: float
+    skipped: Sequence[str]
+    outcome: Outcome
+
+
+def build(config: RunConfig) -> Parts:
+    """Return the pieces of a run; raises an SdxError for whatever does not exist or does not fit together."""
+    random = Philox(config.seed)
+    source = sources.build(config.source, random)
+    teacher = None if config.teacher is None else teachers.build(config.teacher)
+    learners = [_learner(config, chosen, source, teacher) for chosen in config.students]
+    sampler = sampling.build(config.sampler, source, [learner.name for learner in learners], random)
+    return Parts(source, teacher, learners, sampler, random)
+
+
+def _learner(
+    config: RunConfig,
+    chosen: configuration.StudentConfig,
+    source: LatentSource | IndexSource,
+    teacher: Embedder | None,
+) -> Learner:
+    embedding = chosen.embedding or (teacher.embedding if teacher else None)
+    if embedding is None:
+        raise ConfigError(
+            f"students.{chosen.name}.embedding: expected a size, for there is no teacher to take it from; "
+            f"give students.{chosen.name}.embedding=256"
+        )
+    # The same initial weights whoever else learns beside this student.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        student = students.build(
+            chosen.name, chosen.architecture, embedding, size=chosen.size, pretrained=chosen.starts_pretrained
+        )
+        loss = losses.build(
+            config.loss,
+            embedding=embedding,
+            teacher_embedding=teacher.embedding if teacher else None,
+            classes=source.classes,
+            student=chosen.name,
+        )
+    return Learner(student, loss, config.optimizer, config.ema)
+
+
+def prepare(config: RunConfig, folder: Path) -> bool:
+    """Make the run folder, or check that it holds a run of this configuration; return whether there is one to resume.
+
+    Raises CheckpointError if it cannot be written, ConfigError with the differing keys if the configuration drifted.
+    """
+    checkpoint.writable(folder)
+    path = folder / "config.toml"
+    resuming = path.exists()
+    if resuming:
+        drift = configuration.differences(configuration.load(path), config)
+        if drift:
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
+            )
+    elif any(folder.iterdir()):
+        raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
+    write_atomically(path, configuration.dump(config).encode())
+    return resuming
+
+
+def train(config: RunConfig, folder: Path) -> Summary:
+    """Train to the end, resuming from ``folder`` if it holds a checkpoint, and write students and summary.json.
+
+    Raises `Interrupted` after saving if asked to stop, and an SdxError for everything a user can mend.
+    """
+    prepare(config, folder)
+    parts = build(config)
+    objects = {f"student.{learner.name}": learner for learner in parts.learners} | {"sampler": parts.sampler}
+    checkpoints = folder / "checkpoints"
+    start = checkpoint.load(checkpoints, objects)
+    metrics = Metrics(folder / "metrics.jsonl", start)
+    notices = [learner.student.notice for learner in parts.learners if learner.student.notice]
+    metrics.write("start", start, torch=torch.__version__, threads=torch.get_num_threads(), notices=notices)
+    trainer = Trainer(
+        config,
+        parts.source,
+        parts.teacher,
+        parts.learners,
+        parts.sampler,
+        parts.random,
+        metrics,
+        evaluate=lambda seen: _evaluate(config, parts, metrics, seen),
+        checkpoint=lambda seen: checkpoint.save(checkpoints, seen, objects),
+    )
+    try:
+        clock = time.perf_counter()
+        seen = trainer.run(start)
+        trained = time.perf_counter() - clock
+        if seen > start:
+            checkpoint.save(checkpoints, seen, objects)
+        return _finish(config, folder, parts, metrics, seen, trained)
+    finally:
+        metrics.close()
+
+
+def _evaluate(config: RunConfig, parts: Parts, metrics: Metrics, seen: int) -> None:
+    """Verify the students in the middle of a run: on the dev split where a set has one, for the test split is not to be
+    looked at before the end."""
+    found: dict[str, dict[str, float]] = {}
+    for name in datasets.expand(config.eval):
+        dataset = datasets.load(f"{name}@dev" if f"{name}@dev" in datasets.NAMES else name)
+        for learner in parts.learners:
+            model = Teacher(_as_model(config, parts, learner, seen))
+            found.setdefault(learner.name, {})[dataset.name] = verification.evaluate(model, dataset).accuracy
+    metrics.write("evaluate", seen, students=found)
+
+
+def _as_model(config: RunConfig, parts: Parts, learner: Learner, seen: int) -> LoadedModel:
+    return LoadedModel.of(results.to_artefact(config, learner.result, parts.source, parts.teacher, seen))
+
+
+def _finish(config: RunConfig, folder: Path, parts: Parts, metrics: Metrics, seen: int, seconds: float) -> Summary:
+    """Write the students, verify everything, write summary.json."""
+    kept = []
+    for learner in parts.learners:
+        made = results.to_artefact(config, learner.result, parts.source, parts.teacher, seen)
+        path = results.student_path(folder, learner.name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            artefact.save(path, made)
+        except (OSError, ArtefactError) as error:
+            raise CheckpointError(
+                f"{path}: cannot be written ({error}); free space and run the same command"
+            ) from error
+        kept.append(made)
+    clock = time.perf_counter()
+    outcome = results.evaluate(config, kept, parts.source, parts.teacher, folder)
+    summary: dict[str, Any] = {
+        "recipe": config.recipe,
+        "seed": config.seed,
+        "images_seen": seen,
+        "train_seconds": round(seconds, 1),
+        "evaluate_seconds": round(time.perf_counter() - clock, 1),
+        "gap_closed": outcome.gap_closed,
+        "results": outcome.results,
+        "remarks": outcome.remarks,
+        "skipped": parts.source.skipped,
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+    metrics.write("end", seen, gap_closed=outcome.gap_closed)
+    return Summary(seen, seconds, parts.source.skipped, outcome)
