@@ -34,7 +34,9 @@ class RendererSource:
     def __init__(self, split: Split, nuisance: Nuisance, size: int, random: Random) -> None:
         self.name = f"simface-{split}-{nuisance}"
         self.size = size
-        self.statement = f"faces rendered by SimFace, split {split}, nuisance {nuisance}; no real person"
+        self.statement = (
+            f"faces of people and captures drawn by SimFace, split {split}, nuisance {nuisance}; no real person"
+        )
         self.skipped: list[str] = []
         self._population = Population(split, nuisance, random)
         self._nuisance: Nuisance = nuisance
@@ -74,7 +76,7 @@ class LabelledRendererSource:
         self.name = f"simface-labelled-{split}-{nuisance}"
         self.size = size
         self.classes = identities
-        self.statement = f"{identities} people x {views} views rendered by SimFace, split {split}, nuisance {nuisance}; no real person"
+        self.statement = f"{identities} people x {views} views of {self.name}; no real person"
         self.skipped: list[str] = []
         self._renderer = RendererSource(split, nuisance, size, random)
         self._population = Population(split, nuisance, random)
