@@ -70,16 +70,22 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
         target: float64 [N, 2].
 
     Returns:
-        float64 [2, 3]: target ~ source @ M[:, :2].T + M[:, 2]. Raises DataError if the source points coincide.
+        float64 [2, 3]: target ~ source @ M[:, :2].T + M[:, 2]. Raises DataError for source points
+        that coincide, are not finite, or fit no such map.
     """
+    if not np.isfinite(source).all():
+        raise DataError(f"expected finite landmarks, got {source.tolist()}: skip this image")
     centre_source, centre_target = source.mean(0), target.mean(0)
     spread = source - centre_source
     variance = float((spread**2).sum())
-    if not np.isfinite(variance) or variance < 1e-12:
-        raise DataError(f"expected distinct finite landmarks, got {source.tolist()}: skip this image")
+    if variance < 1e-12:
+        raise DataError(f"expected distinct landmarks, got {source.tolist()}: skip this image")
     u, singular, vt = np.linalg.svd((target - centre_target).T @ spread)
     sign = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # a mirror image is no rotation
-    linear = (u * sign) @ vt * (float(singular @ sign) / variance)
+    scale = float(singular @ sign) / variance
+    if scale < 1e-9:
+        raise DataError(f"expected landmarks that look like the target, got {source.tolist()}: skip this image")
+    linear = (u * sign) @ vt * scale
     return np.column_stack([linear, centre_target - linear @ centre_source])
 
 

@@ -16,7 +16,7 @@ from sdx.types import Frame, InputSpec
 from sdx.weights import registry
 from sdx.weights.registry import LoadedModel
 
-SLICE = 16
+SLICE = 32
 """Images a pass on a CPU: few enough that a layer's output stays in the cache, many enough to fill the cores."""
 
 

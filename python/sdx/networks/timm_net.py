@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import pickle
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
 import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from sdx.errors import ConfigError
 
@@ -20,7 +22,7 @@ PREFIX = "timm:"
 def build(name: str, embedding: int, size: int) -> nn.Module:
     """Return timm's network ``name`` with its classifier replaced by a linear layer to ``embedding`` numbers.
 
-    Raises ConfigError where timm knows no such network or cannot build it for ``size`` pixels.
+    Raises ConfigError where timm knows no such network or it does not work with ``size`` pixels.
     """
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
@@ -29,9 +31,17 @@ def build(name: str, embedding: int, size: int) -> nn.Module:
     fixed = getattr(timm.get_pretrained_cfg(name), "fixed_input_size", False)
     options = {"img_size": size} if fixed else {}
     try:
+        # Shapes alone are followed first: what does not fit the size fails here and not in training.
+        with torch.device("meta"), torch.no_grad():
+            shape = (
+                timm.create_model(name, num_classes=embedding, **options).eval()(torch.empty(1, 3, size, size)).shape
+            )
         network: nn.Module = timm.create_model(name, num_classes=embedding, **options)
-    except (TypeError, ValueError, AssertionError, RuntimeError) as error:  # timm's own checks, each model its own
-        raise ConfigError(f"timm cannot build {name!r} for {size} pixels: {error}") from error
+    except Exception as error:  # each of a thousand models has its own way to say that it does not fit
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError(f"timm's {name!r} does not work with {size} pixels ({reason}): take another size") from error
+    if shape != (1, embedding):
+        raise ConfigError(f"expected [1, {embedding}] from timm's {name!r}, got {list(shape)}: take another network")
     return network
 
 
@@ -60,16 +70,21 @@ def load_imagenet(network: nn.Module) -> str | None:
         )
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-        classifier = str(config.get("classifier"))
-        state = {key: tensor for key, tensor in state.items() if not key.startswith(f"{classifier}.")}
-        own = {key for key in network.state_dict() if not key.startswith(f"{classifier}.")}
-        if own != set(state):
-            return f"ImageNet weights in {path} are not those of {name}, starts from random ones; delete the file"
-        network.load_state_dict(state, strict=False)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         return f"ImageNet weights in {path} cannot be read ({reason}), starts from random ones; delete the file"
+    classifier = f"{config.get('classifier')}."
+    own, stored = _shapes(network.state_dict(), classifier), _shapes(state, classifier)
+    if own != stored:
+        return f"ImageNet weights in {path} are not those of {name}, starts from random ones; delete the file"
+    network.load_state_dict({key: state[key] for key in own}, strict=False)
     return None
+
+
+def _shapes(state: Any, classifier: str) -> dict[str, torch.Size]:
+    """Return the shapes of a state dict without its classifier, nothing where it is no state dict."""
+    entries = state.items() if isinstance(state, dict) else ()
+    return {key: value.shape for key, value in entries if not key.startswith(classifier) and isinstance(value, Tensor)}
 
 
 def _cached(hub_id: str | None, url: str | None) -> Path | None:
