@@ -79,15 +79,15 @@ def _skin(t: Traits) -> _Parts:
     high = 0.035 * t["head_height"]
     chin_y = 0.90 + 0.035 * t["chin_length"] + 0.05 * t["mouth_open"].clamp(min=0)
     nose_y = 0.38 + 0.030 * t["nose_length"]
-    nose_z = 0.905 + 0.036 * t["nose_projection"]
+    nose_z = 0.875 + 0.036 * t["nose_projection"]
     tip = 0.120 + 0.012 * t["nose_width"]
     bridge = 0.02 * t["nose_bridge"] + 0.022 * t["nose_projection"]
     ear = 1 + 0.10 * t["ear_size"]
     flare = 0.38 + 0.16 * t["ear_angle"]
     # skull, mid face, jaw
     p.add((0, -0.34 - high, -0.10), (0.735 + wide, 0.84 + high, 0.95 + 0.03 * t["head_depth"] + 0.02 * t["forehead"]))
-    p.add((0, 0.20, 0.26), (0.615 + wide, 0.86, 0.60))
-    p.add((0, 0.58 + 0.02 * t["jaw_height"], 0.22), (0.515 + jaw, 0.50 + 0.02 * t["jaw_height"], 0.52))
+    p.add((0, 0.20, 0.17), (0.615 + wide, 0.86, 0.69))
+    p.add((0, 0.58 + 0.02 * t["jaw_height"], 0.15), (0.515 + jaw, 0.50 + 0.02 * t["jaw_height"], 0.59))
     p.add((0, chin_y, 0.47 + 0.035 * t["chin_projection"]), (0.28 + 0.035 * t["chin_width"], 0.25, 0.30))
     p.pair((0.27 + 0.02 * t["cheekbone_width"] + wide, 0.19, 0.40), (0.32, 0.30, 0.36 + 0.02 * t["cheekbone_width"]))
     p.pair((0.19 + 0.3 * jaw, 0.56, 0.33), (0.30 + full, 0.42, 0.37 + full))
@@ -95,12 +95,12 @@ def _skin(t: Traits) -> _Parts:
     p.add((0, -0.22, 0.50 + 0.016 * t["brow_ridge"]), (0.52, 0.20, 0.335))
     p.add((0, 0.70, 0.47), (0.36, 0.34, 0.365))
     # nose: bridge, tip, wings
-    p.add((0, 0.13 + 0.4 * (nose_y - 0.38), 0.755 + bridge), (0.10, 0.38, 0.15), nod=0.24)
-    p.add((0, nose_y + 0.015 - 0.02 * t["nose_tip"], nose_z), (tip, 0.12, 0.15), nod=0.15 * t["nose_tip"])
+    p.add((0, 0.13 + 0.4 * (nose_y - 0.38), 0.745 + bridge), (0.10, 0.40, 0.165), nod=0.30)
+    p.add((0, nose_y + 0.015 - 0.02 * t["nose_tip"], nose_z), (tip, 0.135, 0.165), nod=0.15 * t["nose_tip"])
     p.pair((0.115 + 0.022 * t["nose_width"], nose_y + 0.055, 0.78 + 0.02 * t["nose_projection"]),
            (0.080 + 0.006 * t["nose_width"], 0.082, 0.13))  # fmt: skip
     # ears, neck
-    p.pair((0.715 + wide + 0.20 * flare * 0.5, 0.12, -0.10), (0.055, 0.31 * ear, 0.19 * ear), swing=-flare, nod=-0.12)
+    p.pair((0.675 + wide + 0.10 * flare, 0.09, -0.10), (0.065, 0.30 * ear, 0.19 * ear), swing=-flare, nod=-0.12)
     neck = 0.44 + 0.05 * t["male"] + 0.03 * t["weight"]
     p.add((0, 1.25, -0.22), (neck, 1.1, neck), nod=-0.15)
     return p
@@ -112,7 +112,7 @@ def _hair(t: Traits) -> _Parts:
     high = 0.035 * t["head_height"]
     long = torch.sigmoid(2.2 * t["hair_length"])
     curl = t["hair_curl"].clamp(min=0)
-    top = (0.09 + 0.035 * t["hair_volume"] + 0.05 * curl + 0.05 * long) * (1 - 0.75 * t["bald"])
+    top = (0.09 + 0.05 * t["hair_volume"] + 0.05 * curl + 0.05 * long) * (1 - 0.75 * t["bald"])
     side = (0.015 + 0.02 * t["hair_volume"] + 0.05 * curl + 0.07 * long) * (1 - 0.5 * t["bald"])
     p.add((0, -0.36 - high, -0.13), (0.745 + wide + side, 0.84 + high + top, 0.96 + 0.03 * t["head_depth"] + 0.7 * top))
     # the fall of long hair, behind face and neck; short hair keeps it inside the head

@@ -23,13 +23,13 @@ _TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 def effective_size(t: Traits) -> Tensor:
     """Return how many pixels the face's frame had when it was captured, float32 [B] in [16, 64]."""
-    return (52 + 13 * t["capture_size"]).clamp(16, 64)
+    return (53 + 13 * t["capture_size"]).clamp(16, 64)
 
 
 def optics(t: Traits, size: int) -> Tensor:
     """Return the operator of one axis, float32 [B, size, size]: blur, sampling to the captured size and back."""
     ratio = 64 / effective_size(t)[:, None, None]
-    blur = (0.35 + 0.45 * t["blur"]).clamp(0.0, 2.2)[:, None, None]  # in pixels of 64
+    blur = (0.20 + 0.40 * t["blur"]).clamp(0.0, 2.2)[:, None, None]  # in pixels of 64
     place = (torch.arange(size, device=ratio.device, dtype=torch.float32) + 0.5) * (64 / size)
     count = 64
     sensor = torch.arange(count, device=ratio.device, dtype=torch.float32) + 0.5
@@ -87,7 +87,7 @@ def apply(face: Tensor, t: Traits, grain: Tensor | None) -> Tensor:
     rows = lens[:, None] @ face
     face = (rows @ lens.transpose(1, 2)[:, None]).mul_(2 * gains).sub_(1)
     if grain is not None:
-        sigma = (0.030 + 0.026 * t["noise"]).clamp(min=0.004)
+        sigma = (0.020 + 0.016 * t["noise"]).clamp(min=0.003)
         lens_grain = lens[:, None] @ grain @ lens.transpose(1, 2)[:, None]
         face.addcmul_(lens_grain, (2.0 * sigma)[:, None, None, None])
     face = jpeg(face.clamp_(-1, 1), (78 - 22 * t["jpeg"]).clamp(12, 98))

@@ -31,7 +31,7 @@ def _skin(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     p.layer(red, 0.25 + 0.12 * t["skin_redness"], p.bump(0.0, 0.40, 0.20, 0.20))
     p.layer(pale, 0.35, p.bump(0.0, -0.36, 0.42, 0.25))
     p.layer(shade, 0.10 + 0.5 * old, p.poly(one=-0.35, lines=0.9), p.bump(0.0, -0.38, 0.45, 0.26))
-    p.layer(shade, 0.55 * (t["freckles"] - 0.4).clamp(0, 1.3) * (1 - t["melanin"]).clamp(0.15, 1),
+    p.layer(shade, 0.45 * (t["freckles"] - 0.7).clamp(0, 1.3) * (1 - t["melanin"]).clamp(0.15, 1),
             p.poly(one=-0.5, spots=1.6), p.bump(0.0, 0.22, 0.62, 0.5))  # fmt: skip
     p.layer(shade, (0.05 * t["skin_mottle"]).abs() + 0.03, p.poly(one=0.1, spots=0.9))
     # under the chin, and hollow cheeks

@@ -94,18 +94,23 @@ def blend(quadrics: Quadrics, plane: Tensor, sharpness: float) -> Surface:
     chord = (quadrics.chord.reshape(-1, 6) @ plane).view(batch, count, pixels)
     half = chord.clamp(min=_FLAT).sqrt_()
     depth = (quadrics.depth.reshape(-1, 3) @ plane[:3]).view(batch, count, pixels)
-    depth.addcmul_(half, quadrics.half[:, :, None]).add_(chord.clamp(max=0), alpha=_SINK)
-    weight = depth.sub(depth.amax(1, keepdim=True)).mul_(sharpness).exp_()
-    weight.mul_(torch.mul(chord, _FADE).clamp_(_ABSENT, 1))
+    depth.addcmul_(half, quadrics.half[:, :, None])
+    buffer = torch.clamp(chord, max=0)
+    depth.add_(buffer, alpha=_SINK)
+    weight = depth.sub_(depth.amax(1, keepdim=True)).mul_(sharpness).exp_()
+    weight.mul_(torch.mul(chord, _FADE, out=buffer).clamp_(_ABSENT, 1))
     inside = chord.mul_(quadrics.reach[:, :, None]).amax(1)
-    share = weight.sum(1).reciprocal_()
-    z = depth.mul_(weight).sum(1).mul_(share)
-    # slope = Σ w (p + h (2 c_xx x + c_xy y + c_x) / (2 half)) / Σ w: both sums are small matrix products
-    flat = quadrics.depth[:, :, 1:].transpose(1, 2) @ weight
-    c = quadrics.chord * (0.5 * quadrics.half[:, :, None])
-    rows = torch.stack([c[..., 1], 2 * c[..., 3], c[..., 4], c[..., 2], c[..., 4], 2 * c[..., 5]], 1)
-    bent = rows @ weight.div_(half)
-    _, x, y = plane[:3]
-    slope_x = bent[:, 0].addcmul_(bent[:, 1], x).addcmul_(bent[:, 2], y).add_(flat[:, 0]).mul_(share)
-    slope_y = bent[:, 3].addcmul_(bent[:, 4], x).addcmul_(bent[:, 5], y).add_(flat[:, 1]).mul_(share)
+    # The weighted sums over ellipsoids are small matrix products, as depth = p·(1, x, y) + h·half and half² = c·(1, x,
+    # …, y²): Σ w depth = Σ w p·(…) + Σ (w / half) h c·(…), and its derivative by x or y differs in the monomials alone.
+    ones = torch.ones_like(quadrics.half)
+    flat = torch.cat([quadrics.depth, ones[..., None]], 2).transpose(1, 2) @ weight
+    bent = (quadrics.chord * quadrics.half[:, :, None]).transpose(1, 2) @ weight.div_(half)
+    _, x, y, xx, xy, yy = plane
+    p0, px, py, total = flat.unbind(1)
+    c0, cx, cy, cxx, cxy, cyy = bent.unbind(1)
+    share = total.reciprocal_()
+    z = p0.add_(c0).addcmul_(px + cx, x).addcmul_(py + cy, y)
+    z = z.addcmul_(cxx, xx).addcmul_(cxy, xy).addcmul_(cyy, yy).mul_(share)
+    slope_x = px.addcmul_(cxx, x).add_(torch.addcmul(cx, cxy, y), alpha=0.5).mul_(share)
+    slope_y = py.addcmul_(cyy, y).add_(cy.addcmul_(cxy, x), alpha=0.5).mul_(share)
     return Surface(z, slope_x, slope_y, inside)

@@ -29,30 +29,30 @@ def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
     )
     side_at = -0.20
     bend = (line + side_at + recess * 0.62) / 0.62**2 - 0.25 * fringe
-    part = 0.16 * t["hair_part"] * (0.35 + 0.65 * long) * (0.4 + 0.6 * fringe)
+    part = 0.26 * t["hair_part"] * (0.45 + 0.55 * fringe)
     curl = t["hair_curl"].clamp(min=0)
     rough = 0.007 + 0.009 * curl
     front = p.curve(False, 0.0, -line, -recess, bend, tilt=part, rough=rough, soft=2.6)
     # in profile: the hair starts behind this line, in front of the ear for short hair, over it for long
-    start = 0.16 + 0.22 * long + 0.02 * t["hair_peak"]
+    start = 0.16 - 0.40 * bald + 0.22 * long + 0.02 * t["hair_peak"]
     lean = 0.62 - 0.50 * long
     side = p.poly(2.4, one=start, y=-lean, yy=-0.5 * (1 - long), z=-1.0, weave=rough)
-    length = 0.45 + 1.15 * long
+    length = 0.22 + 1.38 * long
     end = p.poly(3.0, one=length, y=-1.0, weave=0.04)
     crown = p.poly(2.0, one=0.30 + 1.2 * (1 - bald), y=1.0)
     white = torch.ones_like(t["skin"])
     thin = 1 - 0.25 * bald
-    p.layer(white, thin, front, crown)
+    p.layer(white, thin, front)
     p.layer(white, thin, side, end, crown)
     # ears stand out of short hair
-    ear = p.poly(2.0, one=0.15 - 1.3 * 0.12**2 - 2.0 * 0.1**2, yy=-1.3, y=2.6 * 0.12, zz=-2.0, z=-4.0 * 0.1)
-    p.layer(0 * white, (1.5 - 2.2 * long).clamp(0, 1), ear, p.poly(2.0, one=-0.69 - 0.022 * t["head_width"], a=1.0))
+    ear = p.poly(2.0, one=0.15 - 1.3 * 0.09**2 - 2.0 * 0.1**2, yy=-1.3, y=2.6 * 0.09, zz=-2.0, z=-4.0 * 0.1)
+    p.layer(0 * white, (1.5 - 2.2 * long).clamp(0, 1), ear, p.poly(2.0, one=-0.655 - 0.022 * t["head_width"], a=1.0))
     if not shell:
-        p.layer(white, 0.0, p.curve(False, 0.0, -line + 0.05, -recess, bend, tilt=part, soft=5.0), crown)
+        p.layer(white, 0.0, p.curve(False, 0.0, -line + 0.05, -recess, bend, tilt=part, soft=5.0))
     return p.finish(torch.zeros_like(t["skin"]))
 
 
 def shell_back(t: Traits) -> tuple[Tensor, Tensor]:
     """Return what of the shell's inside is seen behind the neck: its lower end in decimetres and its opacity, [B]."""
     long = torch.sigmoid(2.2 * t["hair_length"])
-    return 0.45 + 1.15 * long, ((long - 0.25) * 4).clamp(0, 1)
+    return 0.22 + 1.38 * long, ((long - 0.25) * 4).clamp(0, 1)

@@ -52,7 +52,7 @@ NUISANCES: tuple[Range, ...] = (
     Range("light_elevation", (28.0, 20.0), (30.0, 9.0)),  # degrees
     Range("light_contrast", (0.0, 1.0), (-0.5, 0.5)),
     Range("light_warmth", (0.0, 1.0), (0.0, 0.4)),
-    Range("exposure", (0.0, 0.24), (0.05, 0.09)),  # log gain
+    Range("exposure", (0.10, 0.20), (0.08, 0.08)),  # log gain
     Range("smile", (0.2, 0.9), (0.4, 0.7)),
     Range("mouth_open", (-0.4, 0.9), (-0.7, 0.6)),
     Range("brow_raise", (0.0, 1.0), (0.0, 0.5)),

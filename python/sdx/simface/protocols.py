@@ -108,7 +108,7 @@ def _small(latent: Tensor, role: Tensor) -> None:
     z = latent[:, position("capture_size")].clone()
     _calm(latent, role)
     pixels = 20 + 20 * _uniform(z)
-    _set(latent, "capture_size", (pixels - 52) / 13)
+    _set(latent, "capture_size", (pixels - 53) / 13)
 
 
 _DESIGNS = {

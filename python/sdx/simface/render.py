@@ -163,8 +163,9 @@ def _draw(scene: _Scene, plane: Tensor) -> Tensor:
     _over(body_colour, hair_lit, hair_front)
     slope_x = torch.lerp(slope_x, shell.slope_x, hair_front)
     slope_y = torch.lerp(slope_y, shell.slope_y, hair_front)
-    gloss = (1 - hair_front) * (1 - torso_cover) * (1 - 0.8 * on_scalp)
-    _shade(body_colour, slope_x, slope_y, t, gloss)
+    bare = (1 - hair_front) * (1 - torso_cover) * (1 - on_scalp)
+    sheen = torch.maximum(hair_front, on_scalp).mul_(at_shell[:, 13] * 0.25 + 0.6)
+    _shade(body_colour, slope_x, slope_y, t, bare, sheen)
     cover = 1 - (1 - skin_cover) * (1 - torso_cover) * (1 - hair_front)
     _over(scene_colour, body_colour, cover)
     front = torch.maximum(skin.z, torch.lerp(skin.z, shell.z, hair_front))
@@ -183,8 +184,8 @@ def _over(below: Tensor, colour: Tensor, amount: Tensor) -> None:
     below.lerp_(colour.expand_as(below), amount[:, None].expand_as(below))
 
 
-def _shade(colour: Tensor, slope_x: Tensor, slope_y: Tensor, t: Traits, gloss: Tensor) -> None:
-    """Light a surface in place: sky light, one key light with the soft red edge of skin, and its gloss."""
+def _shade(colour: Tensor, slope_x: Tensor, slope_y: Tensor, t: Traits, bare: Tensor, sheen: Tensor) -> None:
+    """Light a surface in place: sky light, one key light with the soft red edge of skin, gloss of skin and of hair."""
     radians = math.pi / 180
     azimuth, elevation = t["light_azimuth"] * radians, t["light_elevation"] * radians
     lx = (elevation.cos() * azimuth.sin())[:, None]
@@ -203,5 +204,7 @@ def _shade(colour: Tensor, slope_x: Tensor, slope_y: Tensor, t: Traits, gloss: T
         colour[:, channel].mul_(light.add_(ambient * (1 - 0.6 * tint * warm)[:, None]))
     half = torch.rsqrt(lx * lx + ly * ly + (lz + 1).square())
     shine = ((lz + 1) - slope_x * lx - slope_y * ly) * norm * half
-    shine = shine.clamp_(min=0).square_().square_().square_().square_().mul_(gloss * (0.075 * key))
-    colour.add_(shine[:, None])
+    shine = shine.clamp_(min=0).square_().square_().square_().square_().mul_(bare * (0.075 * key))
+    # hair shines in a band across its strands: where the surface leans by the right angle, however it turns sideways
+    band = (1 - ((up - 0.42) * (1 / 0.3)).square_()).clamp_(min=0).square_().mul_(sheen * (0.9 * key))
+    colour.mul_((1 + band)[:, None]).add_(shine.add_(band, alpha=0.012)[:, None])
