@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 from sdx import networks
 from sdx.align import view
 from sdx.errors import ArtefactError, ConfigError
+from sdx.files import write_atomically
 from sdx.random import Philox
 from sdx.types import InputSpec, Stream
 from sdx.weights.metadata import FORMAT, VERSION, ArtefactMeta, parse
@@ -83,7 +82,10 @@ def save(path: Path | str, artefact: Artefact, *, storage: Literal["fp32", "fp16
     )
     header = {"format": FORMAT, "version": str(VERSION), "meta": meta.model_dump_json()}
     data = to_bytes(state, header)
-    write_atomically(path, data)
+    try:
+        write_atomically(path, data)
+    except OSError as error:
+        raise ArtefactError(f"{path}: cannot be written ({error.strerror or error}): check folder and space") from error
     return hashlib.sha256(data).hexdigest()
 
 
@@ -124,23 +126,6 @@ def self_check_face(size: int) -> Tensor:
     coarse = torch.from_numpy(noise).reshape(1, 3, _COARSE, _COARSE)
     smooth = nn.functional.interpolate(coarse, size=(size, size), mode="bilinear", align_corners=False)
     return smooth.mul(0.5).clamp(-1, 1)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` beside ``path`` and rename it there once it is on the disk; ArtefactError if that cannot be."""
-    temporary: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise ArtefactError(f"{path}: cannot be written ({error.strerror or error}): check folder and space") from error
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

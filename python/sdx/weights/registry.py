@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.resources
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sdx import plugins
 from sdx.errors import ArtefactError
 from sdx.weights import artefact, edgeface
 from sdx.weights.model import LoadedModel
@@ -35,7 +34,7 @@ def resolve(model: str) -> list[LoadedModel]:
         model: a model file, a run folder, the name of a built-in model, FAMILY:PATH for a foreign checkpoint, or
             ``module:Name``, something of the user's that returns a `LoadedModel` when called.
 
-    Raises ArtefactError where that leads to no model.
+    Raises ArtefactError where that leads to no model, ConfigError where ``module:Name`` does not exist.
     """
     path = Path(model)
     if path.is_dir():
@@ -62,18 +61,16 @@ def resolve(model: str) -> list[LoadedModel]:
 def user_object(reference: str) -> Any | None:
     """Return what the user's ``module:Name`` returns when called, None where ``reference`` is of another form.
 
-    The current folder is searched as well, as with ``python -m``. Raises ArtefactError where the module or the name
-    does not exist, or the call fails.
+    Raises ConfigError where the module or the name does not exist (`sdx.plugins.load`), ArtefactError where the call
+    fails.
     """
     family, _, _ = reference.partition(":")
     if not _USER.fullmatch(reference) or family in FAMILIES:
         return None
-    module, name = reference.split(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    factory = plugins.load(reference)
     try:
-        return getattr(importlib.import_module(module), name)()
-    except Exception as error:  # the user's code may raise anything; it is theirs to read in full below the one line
+        return factory()
+    except Exception as error:  # the user's code may raise anything; its traceback hangs on this error
         raise ArtefactError(f"{reference}: cannot be made ({type(error).__name__}: {error})") from error
 
 

@@ -16,7 +16,6 @@ from sdx import networks
 from sdx.align import view
 from sdx.errors import ArtefactError
 from sdx.types import InputSpec
-from sdx.weights import artefact
 from sdx.weights.artefact import Artefact, load, save, self_check_face
 from sdx.weights.metadata import ArtefactMeta, Origin
 
@@ -205,7 +204,7 @@ def _flipped_bit(path: Path) -> None:
         (_meta(architecture="timm:nonsense"), "timm has no network"),
         (_meta(architecture="iresnet100"), "lacks weights of iresnet100"),
         (_meta(embedding=10**5), "embedding size"),
-        (_meta(embedding=25), r"mis-shaped weights of small: fc.weight \[24, 512\] instead of \[25, 512\]"),
+        (_meta(embedding=25), r"mis-shaped weights of small: fc.weight \[24, 448\] instead of \[25, 448\]"),
         (_meta(input={}), "input spec"),
         (_meta(input=SPEC.to_dict() | {"order": "GBR"}), "input spec"),
         (_meta(input=SPEC.to_dict() | {"size": 2048}), "input size"),
@@ -298,6 +297,6 @@ def test_the_file_is_in_place_only_when_whole(file: Path, monkeypatch: pytest.Mo
         assert self.parent == target.parent
         return replace(self, target)
 
-    monkeypatch.setattr(artefact.Path, "replace", spy)
+    monkeypatch.setattr(Path, "replace", spy)
     digest = save(file, _artefact(seed=1))
     assert hashlib.sha256(seen[0]).hexdigest() == digest == load(file).sha256
