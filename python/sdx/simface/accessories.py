@@ -25,7 +25,7 @@ def _pick(stops: tuple[tuple[int, int, int], ...], z: Tensor) -> Tensor:
 
 def cloth(t: Traits) -> Tensor:
     """Return the colour of the clothes, linear light [B, 3]."""
-    return _pick(_CLOTH, 1.3 * t["background_hue"] + 0.9 * t["occlusion_place"] + 1).square()
+    return _pick(_CLOTH, 1.3 * t["background_hue"] + 0.9 * t["glasses_style"] + 1).square()
 
 
 def background(t: Traits, plane: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def occluder(picture: Tensor, t: Traits, plane: Tensor, pixel: float) -> None:
     across = ny * x - nx * y
     edge = (along - reach - 0.22 * across.square() + 0.03 * torch.cos(9 * across)) / pixel
     cover = edge.add_(0.5).clamp_(0, 1)
-    colour = mix(_pick(_CLOTH, 1.7 * t["background_hue"] - t["occlusion_place"]), t["skin"] * 0.8,
-                 gate(t["background_slope"], 0.2, 4.0))  # fmt: skip
+    colour = mix(_pick(_CLOTH, 1.7 * t["background_hue"] - t["glasses_style"]), t["skin"] * 0.8,
+                 gate(t["hair_change"], 0.2, 4.0))  # fmt: skip
     light = 0.75 + 0.25 * (1 - (along - reach)).clamp(0, 1)
     picture.lerp_(colour.square()[:, :, None] * light[:, None], cover[:, None])

@@ -73,13 +73,13 @@ class _Parts:
 
 def _skin(t: Traits) -> _Parts:
     p = _Parts(t["yaw"])
-    wide = 0.022 * t["head_width"] + 0.012 * t["weight"]
-    jaw = 0.028 * t["jaw_width"] + 0.022 * t["weight"]
+    wide = 0.026 * t["head_width"] + 0.012 * t["weight"]
+    jaw = 0.034 * t["jaw_width"] + 0.022 * t["weight"]
     full = 0.030 * t["cheek_fullness"] + 0.030 * t["weight"] + 0.02 * t["smile"]
     high = 0.035 * t["head_height"]
-    chin_y = 0.90 + 0.035 * t["chin_length"] + 0.05 * t["mouth_open"].clamp(min=0)
-    nose_y = 0.38 + 0.030 * t["nose_length"]
-    nose_z = 0.875 + 0.036 * t["nose_projection"]
+    chin_y = 0.90 + 0.042 * t["chin_length"] + 0.05 * t["mouth_open"].clamp(min=0)
+    nose_y = 0.38 + 0.036 * t["nose_length"]
+    nose_z = 0.875 + 0.042 * t["nose_projection"]
     tip = 0.120 + 0.012 * t["nose_width"]
     bridge = 0.02 * t["nose_bridge"] + 0.022 * t["nose_projection"]
     ear = 1 + 0.10 * t["ear_size"]
@@ -88,16 +88,16 @@ def _skin(t: Traits) -> _Parts:
     p.add((0, -0.34 - high, -0.10), (0.735 + wide, 0.84 + high, 0.95 + 0.03 * t["head_depth"] + 0.02 * t["forehead"]))
     p.add((0, 0.20, 0.17), (0.615 + wide, 0.86, 0.69))
     p.add((0, 0.58 + 0.02 * t["jaw_height"], 0.15), (0.515 + jaw, 0.50 + 0.02 * t["jaw_height"], 0.59))
-    p.add((0, chin_y, 0.47 + 0.035 * t["chin_projection"]), (0.28 + 0.035 * t["chin_width"], 0.25, 0.30))
+    p.add((0, chin_y, 0.47 + 0.045 * t["chin_projection"]), (0.28 + 0.035 * t["chin_width"], 0.25, 0.30))
     p.pair((0.27 + 0.02 * t["cheekbone_width"] + wide, 0.19, 0.40), (0.32, 0.30, 0.36 + 0.02 * t["cheekbone_width"]))
     p.pair((0.19 + 0.3 * jaw, 0.56, 0.33), (0.30 + full, 0.42, 0.37 + full))
     # brow ridge, muzzle
-    p.add((0, -0.22, 0.50 + 0.016 * t["brow_ridge"]), (0.52, 0.20, 0.335))
+    p.add((0, -0.22, 0.50 + 0.022 * t["brow_ridge"]), (0.52, 0.20, 0.335))
     p.add((0, 0.70, 0.47), (0.36, 0.34, 0.365))
     # nose: bridge, tip, wings
     p.add((0, 0.13 + 0.4 * (nose_y - 0.38), 0.745 + bridge), (0.10, 0.40, 0.165), nod=0.30)
     p.add((0, nose_y + 0.015 - 0.02 * t["nose_tip"], nose_z), (tip, 0.135, 0.165), nod=0.15 * t["nose_tip"])
-    p.pair((0.115 + 0.022 * t["nose_width"], nose_y + 0.055, 0.78 + 0.02 * t["nose_projection"]),
+    p.pair((0.115 + 0.026 * t["nose_width"], nose_y + 0.055, 0.78 + 0.02 * t["nose_projection"]),
            (0.080 + 0.006 * t["nose_width"], 0.082, 0.13))  # fmt: skip
     # ears, neck
     p.pair((0.675 + wide + 0.10 * flare, 0.09, -0.10), (0.065, 0.30 * ear, 0.19 * ear), swing=-flare, nod=-0.12)
@@ -108,7 +108,7 @@ def _skin(t: Traits) -> _Parts:
 
 def _hair(t: Traits) -> _Parts:
     p = _Parts(t["yaw"])
-    wide = 0.022 * t["head_width"]
+    wide = 0.026 * t["head_width"]
     high = 0.035 * t["head_height"]
     long = torch.sigmoid(2.2 * t["hair_length"])
     curl = t["hair_curl"].clamp(min=0)

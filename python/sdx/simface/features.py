@@ -54,8 +54,8 @@ def _skin(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
 
 
 def _nose(p: Painter, t: Traits, shade: Tensor) -> None:
-    y = 0.38 + 0.030 * t["nose_length"]
-    wide = 0.022 * t["nose_width"]
+    y = 0.38 + 0.036 * t["nose_length"]
+    wide = 0.026 * t["nose_width"]
     p.layer(shade, 0.32 + 0.06 * t["nose_projection"], p.bump(0.145 + 0.5 * wide, y - 0.20, 0.10, 0.26, 0.22))
     p.layer(shade * 0.85, 0.50, p.bump(0.0, y + 0.165, 0.22 + wide, 0.09))
     p.layer(shade * 0.8, 0.55, p.bump(0.200 + wide, y + 0.05, 0.045, 0.10, -0.15))
@@ -69,15 +69,15 @@ def _nose(p: Painter, t: Traits, shade: Tensor) -> None:
 
 def _mouth(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     smile, opened = t["smile"].clamp(min=-1), t["mouth_open"].clamp(min=0)
-    y = 0.715 + 0.018 * t["mouth_height"]
-    half = 0.225 + 0.020 * t["mouth_width"] + 0.028 * smile
+    y = 0.715 + 0.023 * t["mouth_height"]
+    half = 0.225 + 0.025 * t["mouth_width"] + 0.028 * smile
     bend = (0.15 - 0.55 * smile) / (1 + 0.2 * opened)
-    upper = (0.062 + 0.013 * t["upper_lip"] - 0.010 * smile).clamp(min=0.015)
-    lower = (0.082 + 0.014 * t["lower_lip"] - 0.008 * smile).clamp(min=0.02)
+    upper = (0.062 + 0.016 * t["upper_lip"] - 0.010 * smile).clamp(min=0.015)
+    lower = (0.082 + 0.017 * t["lower_lip"] - 0.008 * smile).clamp(min=0.02)
     gap = 0.012 + 0.085 * opened + 0.03 * (smile - 0.9).clamp(min=0)
     inv = half.square().reciprocal()
     line = (y, 0.0, bend)
-    lip = mix(skin * skin.new_tensor([0.86, 0.60, 0.58]), (0.62, 0.20, 0.22), 0.18 + 0.05 * t["lip_colour"])
+    lip = mix(skin * skin.new_tensor([0.86, 0.60, 0.58]), (0.62, 0.20, 0.22), 0.20 + 0.09 * t["lip_colour"])
     lip = mix(lip, (0.70, 0.10, 0.16), 0.65 * t["painted"])
     bow = 0.14 + 0.03 * t["upper_lip"]
     top = p.curve(True, 0.0, y - upper, -bow, bend + upper * inv + bow / half)
@@ -100,7 +100,7 @@ def _mouth(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
 def _beard(p: Painter, t: Traits) -> None:
     hair = mix(t["hair"] * 0.85, (0.55, 0.54, 0.53), 0.45 * t["grey"])
     skin = t["skin"]
-    y = 0.715 + 0.018 * t["mouth_height"]
+    y = 0.715 + 0.023 * t["mouth_height"]
     jaw = p.curve(True, 0.0, y + 0.17, 0.25, -2.1, rough=0.02, soft=4.0)
     front = p.poly(2.0, one=0.05, z=1.0)
     moustache = p.ellipse(0.0, y - 0.125, 0.27, 0.07, rough=0.12, soft=2.2)
@@ -113,18 +113,18 @@ def _beard(p: Painter, t: Traits) -> None:
 
 
 def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
-    at = 0.318 + 0.013 * t["eye_spacing"]
-    half = 0.148 + 0.010 * t["eye_width"]
+    at = 0.318 + 0.017 * t["eye_spacing"]
+    half = 0.150 + 0.013 * t["eye_width"]
     inv = half.square().reciprocal()
     closed = (t["eye_closure"] + 0.25 * t["smile"] - 0.6).clamp(0, 2.6) * 0.024
-    up = (0.056 + 0.009 * t["eye_opening"] - closed).clamp(min=0.012)
+    up = (0.058 + 0.011 * t["eye_opening"] - closed).clamp(min=0.012)
     down = (0.037 + 0.004 * t["eye_opening"] - 0.010 * t["smile"].clamp(min=0)).clamp(min=0.012)
-    tilt = -0.07 - 0.045 * t["eye_tilt"]
+    tilt = -0.07 - 0.055 * t["eye_tilt"]
     skew = -0.25 * up * inv / half * 0.6
     fold = t["eye_fold"]
     lid = (0.040 - 0.010 * fold + 0.02 * closed).clamp(0.012, 0.09)
     dark = skin.new_tensor([0.10, 0.07, 0.06]) + 0 * skin
-    deep = 0.36 + 0.10 * t["eye_depth"] - 0.12 * fold + 0.06 * t["brow_ridge"]
+    deep = 0.36 + 0.13 * t["eye_depth"] - 0.12 * fold + 0.06 * t["brow_ridge"]
     p.layer(shade, deep.clamp(0.05, 0.8), p.bump(at - 0.03, -0.075, 0.27, 0.16, -0.1))
     p.layer(
         shade * 0.9, (0.38 - 0.10 * fold + 0.06 * t["eye_depth"]).clamp(0.05, 0.7), p.bump(at - 0.17, -0.01, 0.08, 0.14)
@@ -163,12 +163,12 @@ def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
 
 
 def _brows(p: Painter, t: Traits) -> None:
-    at = 0.325 + 0.014 * t["brow_gap"]
-    y = -0.205 - 0.020 * t["brow_height"] - 0.03 * t["brow_raise"].clamp(min=-1)
-    thick = (0.050 + 0.013 * t["brow_thickness"]).clamp(min=0.022)
+    at = 0.325 + 0.020 * t["brow_gap"]
+    y = -0.208 - 0.025 * t["brow_height"] - 0.03 * t["brow_raise"].clamp(min=-1)
+    thick = (0.050 + 0.015 * t["brow_thickness"]).clamp(min=0.022)
     length = 0.225
     arch = 0.75 + 0.45 * t["brow_arch"]
-    slope = -0.02 - 0.05 * t["brow_tilt"] - 0.06 * t["eye_tilt"].clamp(min=-1, max=1)
+    slope = -0.02 - 0.09 * t["brow_tilt"] - 0.06 * t["eye_tilt"].clamp(min=-1, max=1)
     rise = -1.6 - 0.8 * arch.clamp(min=-0.5)
     inv = 1 / length**2
     upper = p.curve(True, at, y - 0.55 * thick, slope, arch + 0.75 * thick * inv, -rise, rough=0.005, soft=1.3)

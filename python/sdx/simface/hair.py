@@ -46,7 +46,7 @@ def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
     p.layer(white, thin, side, end, crown)
     # ears stand out of short hair
     ear = p.poly(2.0, one=0.15 - 1.3 * 0.09**2 - 2.0 * 0.1**2, yy=-1.3, y=2.6 * 0.09, zz=-2.0, z=-4.0 * 0.1)
-    p.layer(0 * white, (1.5 - 2.2 * long).clamp(0, 1), ear, p.poly(2.0, one=-0.655 - 0.022 * t["head_width"], a=1.0))
+    p.layer(0 * white, (1.5 - 2.2 * long).clamp(0, 1), ear, p.poly(2.0, one=-0.655 - 0.026 * t["head_width"], a=1.0))
     if not shell:
         p.layer(white, 0.0, p.curve(False, 0.0, -line + 0.05, -recess, bend, tilt=part, soft=5.0))
     return p.finish(torch.zeros_like(t["skin"]))

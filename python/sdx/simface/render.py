@@ -69,12 +69,17 @@ def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain
         if not latent.shape[0]:
             return out
         plane = _plane(size, latent)
-        scene = _prepare(derive(latent, nuisance), 2 * HALF_WIDTH / size)
+        # whole chunks alone: the shapes, and with them the order of every sum, are the same for any batch
+        padded = torch.cat([latent, latent[:1].expand(-latent.shape[0] % _CHUNK, -1)])
+        scene = _prepare(derive(padded, nuisance), 2 * HALF_WIDTH / size)
         for start in range(0, latent.shape[0], _CHUNK):
             rows = slice(start, start + _CHUNK)
             part = scene.slice(rows)
-            picture = _draw(part, plane).view(-1, 3, size, size)
-            out[rows] = capture.apply(picture, part.traits, None if grain is None else grain[rows])
+            noise = None if grain is None else grain[rows]
+            if noise is not None and len(noise) < _CHUNK:
+                noise = torch.cat([noise, noise[:1].expand(_CHUNK - len(noise), -1, -1, -1)])
+            picture = _draw(part, plane).view(_CHUNK, 3, size, size)
+            out[rows] = capture.apply(picture, part.traits, noise)[: latent.shape[0] - start]
     return out
 
 
@@ -111,10 +116,12 @@ def _basis(t: Traits, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """The painter's basis with this person's asymmetry and textures."""
     lean = t["asymmetry_tilt"][:, None]
     twist = t["asymmetry_nose"][:, None]
+    # strands lean to a side and patterns start where the odd coordinates say: a mirrored person has mirrored textures
+    slant, phase = torch.tanh(2 * lean + twist), 4 * lean
     curl = t["hair_curl"].clamp(min=0)[:, None]
-    weave = torch.cos(x * 43 + y * (3 + 16 * curl) + 4 * lean)
-    weave.add_(torch.cos(x * (71 - 30 * curl) - y * (5 + 18 * curl) + z * (9 + 20 * curl) + 4 * twist))
-    spots = torch.cos(x * 61 + y * 21 + 3 * lean).mul_(torch.cos(y * 53 - x * 17 + 3 * twist + 2))
+    weave = torch.cos(x * 43 + y * (slant * (4 + 16 * curl)) + phase)
+    weave.add_(torch.cos(x * (71 - 30 * curl) - y * (slant * (6 + 18 * curl)) + (9 + 20 * curl) * z * slant + phase))
+    spots = torch.cos(x * 61 + y * (21 * slant) + phase).mul_(torch.cos(y * 53 - x * (17 * slant) + 2))
     lines = torch.cos(y * 50 + x * x * 4)
     xs = x + (0.022 * twist) * y - 0.006 * twist
     ys = y + (0.018 * lean) * x
