@@ -31,10 +31,17 @@ def _artefact(seed: int = 0, **meta: object) -> Artefact:
     return Artefact(network, SPEC, ArtefactMeta.model_validate(values))
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "model.safetensors"
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("good") / "model.safetensors"
     save(path, _artefact())
+    return path.read_bytes()
+
+
+@pytest.fixture
+def file(tmp_path: Path, good: bytes) -> Path:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(good)
     return path
 
 
