@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from sdx.errors import ArtefactError
+from sdx.files import write_atomically
 from sdx.random import Philox
 from sdx.simface import protocols
-from sdx.weights.artefact import write_atomically
+from sdx.simface.population import Split
 
 SEED = 0
 """Everybody's sets are the same people."""
@@ -62,13 +62,13 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "sdx"
 
 
-def cache_file(name: str, split: str) -> Path:
+def cache_file(name: str, split: Split) -> Path:
     """Return the file of one set; its name changes with whatever would change the pictures."""
     key = json.dumps([name, split, SEED, protocols.RENDERER_VERSION])
     return cache_folder() / "verification" / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
 
 
-def rendered(name: str, split: str) -> tuple[RenderedSet, str]:
+def rendered(name: str, split: Split) -> tuple[RenderedSet, str]:
     """Return one set and its sha256, from the cache where that holds it undamaged.
 
     A file that is damaged is rendered again. Processes may do this at the same time: each writes a file of its own and
@@ -86,12 +86,13 @@ def rendered(name: str, split: str) -> tuple[RenderedSet, str]:
     random = Philox(SEED)
     protocol_set = protocols.pairs(name, split, random)
     images = protocols.render_set(protocol_set, random)
-    fresh = RenderedSet(images, protocol_set.pairs, protocol_set.mated, np.asarray(protocol_set.identity, np.int64))
+    layout = (tensor.numpy() for tensor in (protocol_set.pairs, protocol_set.mated, protocol_set.identity))
+    fresh = RenderedSet(images, *layout)
     checksum = fresh.sha256()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, save(fresh.arrays(), {"sha256": checksum}))
-    except (OSError, ArtefactError) as error:
+    except OSError as error:
         _log.warning("verification set not kept (%s): set SDX_CACHE to a folder that can be written", error)
     return fresh, checksum
 
