@@ -71,7 +71,6 @@ fn points(score: &[f64], mated: &[bool]) -> Vec<Point> {
     pairs.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     let mut accepted = Count { mated: 0, nonmated: 0 };
     let mut points = vec![Point { threshold: pairs[0].0.next_up(), accepted }];
-    #[allow(clippy::float_cmp)] // a tie is equality
     for group in pairs.chunk_by(|a, b| a.0 == b.0) {
         let mated = group.iter().filter(|pair| pair.1).count();
         accepted = Count { mated: accepted.mated + mated, nonmated: accepted.nonmated + group.len() - mated };

@@ -134,7 +134,6 @@ fn exact_thresholds(distance: &[f64], mated: &[bool], folds: &[Range<usize>; FOL
     order.sort_unstable_by(|&a, &b| distance[a].total_cmp(&distance[b]));
     std::array::from_fn(|fold| {
         let training: Vec<usize> = order.iter().copied().filter(|pair| !folds[fold].contains(pair)).collect();
-        #[allow(clippy::float_cmp)] // a tie is equality
         let groups: Vec<&[usize]> = training.chunk_by(|&a, &b| distance[a] == distance[b]).collect();
         // Accepting one group of equal distances more changes the number of correct decisions by mated - non-mated.
         let mut gain = 0_isize;
