@@ -7,8 +7,8 @@
 //!
 //! The shape of the approximation, a polynomial in -log(1 - y²) for the middle and in its square root for the tails,
 //! is Giles's ("Approximating the erfinv function", GPU Computing Gems, 2011); the coefficients are our own minimax
-//! fits, for his end at y = 1 - 2^-24 (5.4 sigma) and ours at 6.338 sigma. Largest error against float64: 3.7e-7,
-//! relative, from the smallest value (2.9e-10) to the largest.
+//! fits, for his end at y = 1 - 2^-24 (5.4 sigma) and ours at 6.338 sigma. The error against float64, measured over
+//! all 2^31 magnitudes, is at most 4.04e-7 relative, 1.37e-6 absolute.
 
 use crate::{Result, philox};
 

@@ -63,7 +63,7 @@ fn normals_are_within_the_stated_error() {
         };
         worst = worst.max(error.abs());
     }
-    assert!(worst < 3.7e-7, "largest relative error {worst:e}");
+    assert!(worst < 4.1e-7, "largest relative error {worst:e}");
     assert!(worst > 1e-8, "the oracle sees nothing: {worst:e}");
 }
 
