@@ -16,7 +16,7 @@ from sdx.evaluation.images import Images
 from sdx.teachers import Embedder
 from sdx.types import Frame
 
-BATCH = 64
+BATCH = 128
 """Images decoded at once and given to the network together."""
 
 _AHEAD = 3

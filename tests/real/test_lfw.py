@@ -1,0 +1,58 @@
+"""EdgeFace-XS on the whole LFW protocol, by the command a user types: its published figure, in bounded memory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sdx.errors import DataError
+from sdx.evaluation import datasets, models
+from sdx.evaluation.verification import evaluate
+
+REAL = Path(__file__).parents[3] / "shared" / "real"
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not REAL.is_dir(), reason="real faces and teacher are not at ../shared/real"),
+]
+TEACHER = f"edgeface:{REAL / 'edgeface_xs.pt'}"
+
+
+@pytest.mark.timeout(900)  # a busy machine; what is promised of an idle one is held in processor seconds below
+def test_edgeface_reaches_its_published_accuracy_within_its_means(tmp_path: Path) -> None:
+    options = ["--data", str(REAL / "lfw.bin"), "--protocol", "insightface", "--flip", "--json"]
+    with (tmp_path / "out.json").open("w") as out:
+        process = subprocess.Popen([sys.executable, "-m", "sdx", "eval", TEACHER, *options], stdout=out)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    (result,) = json.loads((tmp_path / "out.json").read_text())["results"]
+    assert 0.995 <= result["accuracy"] <= 0.996
+    assert (result["pairs"], result["mated"], result["nonmated"]) == (6000, 3000, 3000)
+    assert result["tar_at_far"]["1e-2"] > 0.99
+    assert result["eer"] < 0.01
+    assert result["data_sha256"].startswith("bee8bddeb165")
+    assert result["model_sha256"].startswith("4d81e4f3e15f")
+    assert usage.ru_maxrss * 1024 < 1.5e9
+    assert usage.ru_utime + usage.ru_stime < 2 * 240  # four minutes of two cores
+
+
+def test_lfw_has_its_distinct_images_and_its_subjects_agree_with_its_pairs() -> None:
+    found = datasets.load(str(REAL / "lfw.bin"))
+    assert (found.name, found.size, len(found.images), len(found.pairs)) == ("lfw", 112, 7701, 6000)
+    subject = np.load(REAL / "lfw_ids.npy").reshape(-1, 2)
+    np.testing.assert_array_equal(subject[:, 0] == subject[:, 1], found.mated)
+    of_image = np.full(7701, -1)
+    of_image[found.pairs.ravel()] = subject.ravel()
+    np.testing.assert_array_equal(of_image[found.pairs], subject)
+
+
+def test_items_that_are_arrays_are_read_but_pairs_of_one_kind_are_not_scored() -> None:
+    found = datasets.load(str(REAL / "small_lfw.bin"))
+    assert found.images.read(0, len(found.images)).shape == (len(found.images), 112, 112, 3)
+    assert found.mated.all()
+    with pytest.raises(DataError, match="10 mated and 0 non-mated"):
+        evaluate(models.load(TEACHER)[0], found)
