@@ -169,7 +169,7 @@ def _meta(**changes: object) -> Callable[[Path], None]:
 
 
 def _lacks(path: Path) -> None:
-    _rewrite(path, lambda _, state: state.pop("fc.bias") is None)
+    _rewrite(path, lambda _, state: state.pop("features.bias") is None)
 
 
 def _extra(path: Path) -> None:
@@ -177,11 +177,11 @@ def _extra(path: Path) -> None:
 
 
 def _misshaped(path: Path) -> None:
-    _rewrite(path, lambda _, state: state.update({"fc.bias": torch.zeros(23)}))
+    _rewrite(path, lambda _, state: state.update({"features.bias": torch.zeros(23)}))
 
 
 def _nan(path: Path) -> None:
-    _rewrite(path, lambda _, state: state["fc.bias"].fill_(float("nan")) is None)
+    _rewrite(path, lambda _, state: state["features.bias"].fill_(float("nan")) is None)
 
 
 def _flipped_bit(path: Path) -> None:
@@ -211,7 +211,7 @@ def _flipped_bit(path: Path) -> None:
         (_meta(architecture="timm:nonsense"), "timm has no network"),
         (_meta(architecture="iresnet100"), "lacks weights of iresnet100"),
         (_meta(embedding=10**5), "embedding size"),
-        (_meta(embedding=25), r"mis-shaped weights of small: fc.weight \[24, 448\] instead of \[25, 448\]"),
+        (_meta(embedding=25), r"mis-shaped weights of small: fc.weight \[24, 512\] instead of \[25, 512\]"),
         (_meta(input={}), "input spec"),
         (_meta(input=SPEC.to_dict() | {"order": "GBR"}), "input spec"),
         (_meta(input=SPEC.to_dict() | {"size": 2048}), "input size"),
@@ -221,9 +221,9 @@ def _flipped_bit(path: Path) -> None:
         (_meta(input=SPEC.to_dict() | {"crop": [0, 0, 1, 1]}), "failed its self-check"),
         (_meta(self_check=[]), "expected a self-check of 24 numbers, got 0"),
         (_meta(self_check=[0.0] * 24), "failed its self-check"),
-        (_lacks, "lacks weights of small: fc.bias"),
+        (_lacks, "lacks weights of small: features.bias"),
         (_extra, "has unknown weights of small: more"),
-        (_misshaped, r"fc.bias \[23\] instead of \[24\]"),
+        (_misshaped, r"features.bias \[23\] instead of \[24\]"),
         (_nan, "failed its self-check"),
         (_flipped_bit, "failed its self-check"),
     ],
@@ -239,7 +239,7 @@ def test_damage_is_one_clear_line(file: Path, damage: Callable[[Path], None], wo
 
 def test_self_check_can_be_left_out(file: Path) -> None:
     _nan(file)
-    assert bool(load(file, verify=False).network.get_parameter("fc.bias").isnan().all())
+    assert bool(load(file, verify=False).network.get_parameter("features.bias").isnan().all())
 
 
 def test_a_wrong_network_definition_is_caught(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
