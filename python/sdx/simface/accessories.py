@@ -99,7 +99,7 @@ def occluder(picture: Tensor, t: Traits, plane: Tensor, pixel: float) -> None:
     along = nx * x + ny * y
     across = ny * x - nx * y
     edge = (along - reach - 0.22 * across.square() + 0.03 * torch.cos(9 * across)) / pixel
-    cover = edge.add_(0.5).clamp_(0, 1)
+    cover = edge.add_(0.5).clamp_(0, 1).mul_((strength * 8).clamp(max=1)[:, None])
     colour = mix(_pick(_CLOTH, 1.7 * t["background_hue"] - t["glasses_style"]), t["skin"] * 0.8,
                  gate(t["hair_change"], 0.2, 4.0))  # fmt: skip
     light = 0.75 + 0.25 * (1 - (along - reach)).clamp(0, 1)

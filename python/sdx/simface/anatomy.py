@@ -31,6 +31,10 @@ class Pose:
     shift: Tensor  # float32 [B, 3]
     zoom: Tensor  # float32 [B]
 
+    def slice(self, rows: slice) -> Pose:
+        """Return that of some pictures."""
+        return Pose(self.turn[rows], self.shift[rows], self.zoom[rows])
+
 
 @dataclass(frozen=True)
 class Body:
@@ -40,6 +44,10 @@ class Body:
     skin: Quadrics
     hair: Quadrics
     torso: Quadrics
+
+    def slice(self, rows: slice) -> Body:
+        """Return that of some pictures."""
+        return Body(self.pose.slice(rows), self.skin.slice(rows), self.hair.slice(rows), self.torso.slice(rows))
 
 
 class _Parts:
@@ -124,14 +132,13 @@ def _hair(t: Traits) -> _Parts:
 
 
 def build(t: Traits) -> Body:
-    """Pose the head of every picture and project its ellipsoids."""
+    """Pose the head of every picture and project its ellipsoids; the result is float32 whatever the traits are."""
     radians = math.pi / 180
     turn = rotation(t["yaw"] * radians, t["pitch"] * radians, t["roll"] * radians)
     zoom = torch.exp(t["zoom"])
     zero = torch.zeros_like(zoom)
     shift = torch.stack([t["shift_x"], t["shift_y"] + PIN_Y, zero], 1)
     origin = shift - (turn @ turn.new_tensor(PIN)) * zoom[:, None]
-    pose = Pose(turn, shift, zoom)
     # the body follows the head by a third
     half = rotation(t["yaw"] * (0.35 * radians), zero, t["roll"] * (0.3 * radians))
     pivot = (turn @ turn.new_tensor(PIVOT)) * zoom[:, None] + origin
@@ -140,8 +147,8 @@ def build(t: Traits) -> Body:
     broad = 1.75 + 0.18 * t["male"] + 0.06 * t["weight"]
     torso.add((0, 2.45, -0.35), (broad, 0.98, 0.80))
     return Body(
-        pose,
-        _skin(t).project(turn, origin, zoom),
-        _hair(t).project(turn, origin, zoom),
-        torso.project(half, body, zoom),
+        Pose(turn.float(), shift.float(), zoom.float()),
+        _skin(t).project(turn, origin, zoom).single(),
+        _hair(t).project(turn, origin, zoom).single(),
+        torso.project(half, body, zoom).single(),
     )

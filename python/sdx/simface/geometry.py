@@ -29,6 +29,10 @@ class Quadrics:
     half: Tensor
     reach: Tensor
 
+    def single(self) -> Quadrics:
+        """Return them in float32."""
+        return Quadrics(self.depth.float(), self.chord.float(), self.half.float(), self.reach.float())
+
     def slice(self, rows: slice) -> Quadrics:
         """Return those of some pictures."""
         return Quadrics(self.depth[rows], self.chord[rows], self.half[rows], self.reach[rows])

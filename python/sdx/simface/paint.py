@@ -44,6 +44,10 @@ class Painting:
     opacity: Tensor
     colour: Tensor
 
+    def single(self) -> Painting:
+        """Return it in float32."""
+        return Painting(self.regions.float(), self.bumps, self.layers, self.opacity.float(), self.colour.float())
+
     def slice(self, rows: slice) -> Painting:
         """Return that of some pictures."""
         return Painting(self.regions[rows], self.bumps, self.layers, self.opacity[rows], self.colour[rows])

@@ -64,7 +64,7 @@ NUISANCES: tuple[Range, ...] = (
     Range("make_up", (0.0, 1.0), (0.1, 0.9)),
     Range("glasses", (0.0, 1.0), (-0.4, 0.9)),
     Range("glasses_style", (0.0, 1.0), (0.0, 1.0)),
-    Range("occlusion", (0.0, 1.0), (-0.9, 0.6)),
+    Range("occlusion", (0.0, 1.0), (-0.2, 0.7)),
     Range("occlusion_place", (0.0, 1.0), (0.0, 1.0)),
     Range("background_hue", (0.0, 1.0), (0.0, 1.0)),
     Range("background_shade", (0.0, 1.0), (0.4, 0.7)),
@@ -148,7 +148,7 @@ def physical(latent: Tensor, nuisance: Nuisance) -> dict[str, Tensor]:
     Identity values stay in (smoothly limited) standard deviations; nuisance values are in the unit of `NUISANCES`.
     Every value is finite and bounded for every finite latent.
     """
-    mean, spread, limit = (t.to(latent.device) for t in _TABLES[nuisance])
+    mean, spread, limit = (t.to(latent) for t in _TABLES[nuisance])
     value = mean + spread * limit * torch.tanh(latent / limit)
     return dict(zip(NAMES, value.unbind(1), strict=True))
 

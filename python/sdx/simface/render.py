@@ -35,15 +35,9 @@ class _Scene:
     shell: paint.Painting
 
     def slice(self, rows: slice) -> _Scene:
-        pose = self.body.pose
-        body = anatomy.Body(
-            anatomy.Pose(pose.turn[rows], pose.shift[rows], pose.zoom[rows]),
-            self.body.skin.slice(rows),
-            self.body.hair.slice(rows),
-            self.body.torso.slice(rows),
-        )
         traits = {name: value[rows] for name, value in self.traits.items()}
-        return _Scene(traits, body, self.face.slice(rows), self.scalp.slice(rows), self.shell.slice(rows))
+        paintings = (self.face.slice(rows), self.scalp.slice(rows), self.shell.slice(rows))
+        return _Scene(traits, self.body.slice(rows), *paintings)
 
 
 def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain: Tensor | None = None) -> Tensor:
@@ -71,7 +65,7 @@ def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain
         plane = _plane(size, latent)
         # whole chunks alone: the shapes, and with them the order of every sum, are the same for any batch
         padded = torch.cat([latent, latent[:1].expand(-latent.shape[0] % _CHUNK, -1)])
-        scene = _prepare(derive(padded, nuisance), 2 * HALF_WIDTH / size)
+        scene = _prepare(padded, nuisance, 2 * HALF_WIDTH / size)
         for start in range(0, latent.shape[0], _CHUNK):
             rows = slice(start, start + _CHUNK)
             part = scene.slice(rows)
@@ -83,13 +77,15 @@ def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain
     return out
 
 
-def _prepare(t: Traits, pixel: float) -> _Scene:
+def _prepare(latent: Tensor, nuisance: Nuisance, pixel: float) -> _Scene:
+    # In float64: a last bit that depends on a value's place in the batch is gone when the scene is rounded to float32.
+    t = derive(latent.double(), nuisance)
     return _Scene(
-        t,
+        {name: value.float() for name, value in t.items()},
         anatomy.build(t),
-        paint_face(t, pixel),
-        hair.paint_hair(t, pixel, shell=False),
-        hair.paint_hair(t, pixel, shell=True),
+        paint_face(t, pixel).single(),
+        hair.paint_hair(t, pixel, shell=False).single(),
+        hair.paint_hair(t, pixel, shell=True).single(),
     )
 
 
