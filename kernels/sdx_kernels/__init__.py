@@ -1,0 +1,10 @@
+"""Face-generator and embedding ops for any PyTorch project: `from sdx_kernels import crop_resize`.
+
+Importing touches no device, compiles nothing and does not need Triton. See README.md beside this package.
+"""
+
+from sdx_kernels.crop_resize import crop_resize
+from sdx_kernels.dispatch import KernelError, backend
+from sdx_kernels.embedding_loss import embedding_loss
+
+__all__ = ["KernelError", "backend", "crop_resize", "embedding_loss"]

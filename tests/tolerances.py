@@ -1,0 +1,28 @@
+"""The one table of tolerances: op and dtype -> (relative RMS error, largest absolute error) against a float64 oracle."""
+
+from __future__ import annotations
+
+import torch
+
+TOLERANCES: dict[tuple[str, torch.dtype], tuple[float, float]] = {
+    ("crop_resize", torch.float64): (1e-13, 1e-12),
+    ("crop_resize", torch.float32): (5e-7, 5e-6),
+    ("crop_resize", torch.float16): (5e-4, 4e-3),
+    ("crop_resize", torch.bfloat16): (4e-3, 3e-2),
+    ("embedding_loss", torch.float64): (1e-13, 1e-12),
+    ("embedding_loss", torch.float32): (1e-6, 1e-6),
+    ("embedding_loss", torch.float16): (1e-6, 1e-6),  # inputs are rounded before the oracle sees them
+    ("embedding_loss", torch.bfloat16): (1e-6, 1e-6),
+}
+
+
+def check(op: str, got: torch.Tensor, oracle: torch.Tensor) -> None:
+    """Assert that ``got`` is within the table's errors of the float64 ``oracle``."""
+    assert got.shape == oracle.shape
+    relative, absolute = TOLERANCES[op, got.dtype]
+    error = got.double() - oracle
+    assert bool(torch.isfinite(got).all())
+    if error.numel():
+        scale = oracle.square().mean().sqrt().clamp_min(1e-30)
+        assert error.abs().max().item() <= absolute
+        assert (error.square().mean().sqrt() / scale).item() <= relative
