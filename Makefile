@@ -16,7 +16,7 @@ $(STAMP): $(SOURCES)
 	@command -v cargo >/dev/null || { echo "sdx needs Rust (cargo): see https://rustup.rs"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade 'pip>=24' 'maturin>=1.9.4,<2'
-	$(BIN)/pip install --quiet --editable '.[test,lint,bench]'
+	$(BIN)/pip install --quiet --editable '.[test,lint]'
 	@touch $@
 
 setup: $(STAMP) ## Virtual environment with sdx installed for development
@@ -41,8 +41,8 @@ format: $(STAMP) ## Format Python and Rust
 	$(BIN)/ruff format .
 	cargo fmt --manifest-path rust/Cargo.toml --all
 
-bench: $(STAMP) ## Benchmarks (never run by the tests)
-	$(BIN)/python -m pytest benches --benchmark-only -p no:cacheprovider
+bench: ## Benchmarks of the Rust core (never run by the tests)
+	cargo bench --manifest-path rust/Cargo.toml --package sdx-core
 
 clean: ## Remove the environment and every build output
 	rm -rf $(VENV) rust/target dist

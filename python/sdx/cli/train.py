@@ -14,7 +14,8 @@ from rich.table import Table
 from sdx import config as configuration
 from sdx import recipes
 from sdx.errors import ConfigError
-from sdx.training import forecast, run
+from sdx.report import curve, grid
+from sdx.training import forecast, run, tracking
 from sdx.training.results import Row
 from sdx.training.trainer import Interrupted
 
@@ -50,7 +51,11 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
     except Interrupted:
         click.echo(f"stopped; the same command with --run-dir {folder} goes on from here", err=True)
         sys.exit(RESUMABLE)
-    click.echo(f"{summary.images_seen} images in {summary.seconds:.0f} s; students in {folder / 'students'}")
+    curve.write(tracking.read(folder / "metrics.jsonl"), folder / "curve.png")
+    grid.write(summary.samples, folder / "samples.png")
+    click.echo(
+        f"{summary.images_seen} images in {summary.seconds:.0f} s; students in {folder / 'students'}, pictures beside them"
+    )
     if summary.skipped:
         names = ", ".join(summary.skipped[:5]) + (", ..." if len(summary.skipped) > 5 else "")
         click.echo(f"{len(summary.skipped)} unreadable images were skipped: {names}", err=True)

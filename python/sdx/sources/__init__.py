@@ -14,7 +14,7 @@ from sdx.sources.folder import FolderSource
 from sdx.sources.renderer import LabelledRendererSource, RendererSource
 from sdx.types import HELD_OUT, Batch, Frame, Proposal, Random
 
-__all__ = ["IndexSource", "LatentSource", "Source", "build", "draw", "held_out"]
+__all__ = ["IndexSource", "LatentSource", "Source", "build", "draw", "held_out", "samples"]
 
 
 class Source(Protocol):
@@ -84,9 +84,17 @@ def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
     return cast(LatentSource, source).draw(proposal.index, proposal.latent)
 
 
+def samples(source: LatentSource | IndexSource, count: int) -> Tensor:
+    """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1]."""
+    return _by_number(source, torch.arange(count)).face
+
+
 def held_out(source: LatentSource | IndexSource, count: int) -> Batch:
     """Return ``count`` faces that no run trains on, always the same ones for a seed."""
-    index = torch.arange(HELD_OUT, HELD_OUT + count)
+    return _by_number(source, torch.arange(HELD_OUT, HELD_OUT + count))
+
+
+def _by_number(source: LatentSource | IndexSource, index: Tensor) -> Batch:
     if isinstance(source, LatentSource):
         return source.draw(index, source.root(index))
     return source.draw(index)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sdx import config as configuration
 from sdx import sources, students, teachers
@@ -30,6 +31,9 @@ from sdx.training.trainer import Trainer
 from sdx.weights import artefact
 from sdx.weights.model import LoadedModel
 
+SAMPLES = 48
+"""Faces shown of what a run trained on."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -44,11 +48,12 @@ class Parts:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a finished run has to say."""
+    """What a finished run has to say; ``samples`` are some of the faces it trained on, [B, 3, S, S] in [-1, 1]."""
 
     images_seen: int
     seconds: float
     skipped: Sequence[str]
+    samples: Tensor
     outcome: Outcome
 
 
@@ -191,4 +196,5 @@ def _finish(config: RunConfig, folder: Path, parts: Parts, metrics: Metrics, see
     }
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
     metrics.write("end", seen, gap_closed=outcome.gap_closed)
-    return Summary(seen, seconds, parts.source.skipped, outcome)
+    samples = sources.samples(parts.source, SAMPLES)
+    return Summary(seen, seconds, parts.source.skipped, samples, outcome)

@@ -1,0 +1,1 @@
+"""Pictures of a run: what was trained on, and how it went."""
