@@ -53,9 +53,7 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
         sys.exit(RESUMABLE)
     curve.write(tracking.read(folder / "metrics.jsonl"), folder / "curve.png")
     grid.write(summary.samples, folder / "samples.png")
-    click.echo(
-        f"{summary.images_seen} images in {summary.seconds:.0f} s; students in {folder / 'students'}, pictures beside them"
-    )
+    click.echo(f"{summary.images_seen} images in {summary.seconds:.0f} s; students and pictures in {folder}")
     if summary.skipped:
         names = ", ".join(summary.skipped[:5]) + (", ..." if len(summary.skipped) > 5 else "")
         click.echo(f"{len(summary.skipped)} unreadable images were skipped: {names}", err=True)

@@ -7,6 +7,8 @@ import sys
 import time
 from dataclasses import dataclass
 
+import torch
+
 from sdx import networks, sources
 from sdx.config import RunConfig
 from sdx.training.checkpoint import KEEP
@@ -51,11 +53,11 @@ def measure(config: RunConfig, parts: Parts, steps: int = 3) -> Forecast:
         proposal = parts.sampler.propose(config.batch, seen)
         batch = sources.draw(parts.source, proposal)
         target = parts.teacher.embed(batch.face, parts.source.frame) if parts.teacher else None
-        for learner in parts.learners:
-            _, similarity = learner.step(
-                batch.face, parts.source.frame, target, batch, rate=config.optimizer.lr, progress=0.0
-            )
-        parts.sampler.observe(proposal, similarity[None])
+        steps_taken = [
+            learner.step(batch.face, parts.source.frame, target, batch, rate=config.optimizer.lr, progress=0.0)
+            for learner in parts.learners
+        ]
+        parts.sampler.observe(proposal, torch.stack([similarity for _, similarity in steps_taken]))
         seen += len(batch)
     rate = steps * config.batch / (time.perf_counter() - started)
     state = sum(4 * network.parameters * (3 + (config.ema is not None)) for network in sizes)
