@@ -1,4 +1,4 @@
-"""Draw simface.png: eight people of SimFace, a row each; a portrait and eight wild captures."""
+"""Draw simface.png: seven people of SimFace, a row each; a portrait and eight wild captures."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from sdx.simface.population import FAMILY_SIZE, Population
 from sdx.simface.render import render
 from sdx.types import Stream
 
-PEOPLE, VIEWS, SIZE = 8, 8, 64
+PEOPLE, VIEWS, SIZE = 7, 8, 64
 
 
 def main() -> None:
@@ -28,9 +28,7 @@ def main() -> None:
     face[first] = render(latent[first], nuisance="portrait", grain=grain[first])
     grid = face.view(PEOPLE, VIEWS + 1, 3, SIZE, SIZE).permute(0, 3, 1, 4, 2).reshape(PEOPLE * SIZE, -1, 3)
     pixels = np.round((grid.numpy() + 1) * 127.5).astype(np.uint8)
-    Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT).save(
-        Path(__file__).with_suffix(".png"), optimize=True
-    )
+    Image.fromarray(pixels).save(Path(__file__).with_suffix(".png"), optimize=True)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,6 @@ PIN_Y = 0.225
 PIVOT = (0.0, 0.75, -0.25)
 """Top of the neck: the body hangs here."""
 
-EYE_Y = 0.0
-
 
 @dataclass(frozen=True)
 class Pose:

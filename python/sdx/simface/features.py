@@ -76,7 +76,6 @@ def _mouth(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     lower = (0.082 + 0.017 * t["lower_lip"] - 0.008 * smile).clamp(min=0.02)
     gap = 0.012 + 0.085 * opened + 0.03 * (smile - 0.9).clamp(min=0)
     inv = half.square().reciprocal()
-    line = (y, 0.0, bend)
     lip = mix(skin * skin.new_tensor([0.86, 0.60, 0.58]), (0.62, 0.20, 0.22), 0.20 + 0.09 * t["lip_colour"])
     lip = mix(lip, (0.70, 0.10, 0.16), 0.65 * t["painted"])
     bow = 0.14 + 0.03 * t["upper_lip"]
@@ -91,10 +90,10 @@ def _mouth(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     p.layer(lip, 0.85, under, bottom, ends)
     p.layer((lip * 1.18).clamp(max=1), 0.35, p.bump(0.0, y + gap + 0.5 * lower, 0.14, 0.035))
     p.layer(lip * 0.80, 0.85, top, between, ends)
-    p.layer(skin.new_tensor([0.20, 0.07, 0.07]) + 0 * skin, 0.92, under, inner, ends)
+    p.layer(skin.new_tensor([0.20, 0.07, 0.07]), 0.92, under, inner, ends)
     teeth = gap * 0.55 * (opened + smile - 0.5).clamp(0, 1)
-    p.layer(skin.new_tensor([0.88, 0.84, 0.78]) + 0 * skin, (opened + smile - 0.5).clamp(0, 1) * 0.9, under, inner,
-            p.curve(False, 0.0, y + teeth, 0.0, line[2] - teeth * inv), p.bump(0.0, y, half * 1.05, 0.3))  # fmt: skip
+    p.layer(skin.new_tensor([0.88, 0.84, 0.78]), (opened + smile - 0.5).clamp(0, 1) * 0.9, under, inner,
+            p.curve(False, 0.0, y + teeth, 0.0, bend - teeth * inv), p.bump(0.0, y, half * 1.05, 0.3))  # fmt: skip
 
 
 def _beard(p: Painter, t: Traits) -> None:
@@ -123,7 +122,7 @@ def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     skew = -0.25 * up * inv / half * 0.6
     fold = t["eye_fold"]
     lid = (0.040 - 0.010 * fold + 0.02 * closed).clamp(0.012, 0.09)
-    dark = skin.new_tensor([0.10, 0.07, 0.06]) + 0 * skin
+    dark = skin.new_tensor([0.10, 0.07, 0.06])
     deep = 0.36 + 0.13 * t["eye_depth"] - 0.12 * fold + 0.06 * t["brow_ridge"]
     p.layer(shade, deep.clamp(0.05, 0.8), p.bump(at - 0.03, -0.075, 0.27, 0.16, -0.1))
     p.layer(
@@ -150,7 +149,7 @@ def _eyes(p: Painter, t: Traits, skin: Tensor, shade: Tensor) -> None:
     p.layer(dark, 0.75 + 0.15 * t["painted"], above, p.curve(False, at, 0.3 * down, tilt, -0.3 * down * inv), around)
     p.layer(mix(shade, (0.75, 0.45, 0.42), torch.full_like(at, 0.4)), 0.55, beneath, above, around)
     lids = (p.curve(True, at, -up, tilt, up * inv, skew), p.curve(False, at, down, tilt, -down * inv))
-    p.layer(skin.new_tensor([0.87, 0.84, 0.81]) + 0 * skin, 0.92, *lids, around)
+    p.layer(skin.new_tensor([0.87, 0.84, 0.81]), 0.92, *lids, around)
     gx, gy = 0.030 * t["gaze_x"], -0.004 + 0.010 * t["gaze_y"]
     iris = p.ellipse(at, gy, 0.061, 0.061, shift=gx)
     p.layer(t["iris"] * 0.45, 1.0, iris, *lids, around)

@@ -9,14 +9,10 @@ from sdx.simface.paint import Painter, Painting
 from sdx.simface.traits import Traits, gate
 
 
-def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
-    """Return the painting of hair: one layer a growth zone, white on black, so that its colour is coverage.
+def paint_hair(t: Traits, pixel: float) -> Painting:
+    """Return where hair grows, white on black, so that its colour is coverage; `pixel` in decimetres.
 
-    Args:
-        t: traits.
-        pixel: decimetres.
-        shell: for the shell around the head (True) or the scalp under it (False): the scalp's hair starts a little
-            further back, so that the shell's edge casts its shade on skin.
+    The same painting serves the scalp and the hair shell around it: no gap opens between the two.
     """
     p = Painter(t["yaw"], pixel)
     long = torch.sigmoid(2.2 * t["hair_length"])
@@ -24,9 +20,8 @@ def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
     fringe = gate(t["fringe"] + 0.35 * t["hair_length"] + 0.35 * t["hair_change"], 0.75, 1.6) * (1 - bald)
     line = 0.60 + 0.035 * t["hairline"] + 0.03 * t["forehead"] + 0.05 * t["head_height"] + 0.75 * bald.square()
     line = line * (1 - fringe) + (0.27 + 0.03 * t["hairline"]) * fringe
-    recess = (0.10 + 0.05 * t["hair_peak"] + 0.10 * t["male"] + 0.2 * t["old"] * t["male"]).clamp(-0.15, 0.5) * (
-        1 - fringe
-    )
+    recess = (0.10 + 0.05 * t["hair_peak"] + 0.10 * t["male"] + 0.2 * t["old"] * t["male"]).clamp(-0.15, 0.5)
+    recess = recess * (1 - fringe)
     side_at = -0.20
     bend = (line + side_at + recess * 0.62) / 0.62**2 - 0.25 * fringe
     part = 0.26 * t["hair_part"] * (0.45 + 0.55 * fringe)
@@ -47,8 +42,6 @@ def paint_hair(t: Traits, pixel: float, *, shell: bool) -> Painting:
     # ears stand out of short hair
     ear = p.poly(2.0, one=0.15 - 1.3 * 0.09**2 - 2.0 * 0.1**2, yy=-1.3, y=2.6 * 0.09, zz=-2.0, z=-4.0 * 0.1)
     p.layer(0 * white, (1.5 - 2.2 * long).clamp(0, 1), ear, p.poly(2.0, one=-0.655 - 0.026 * t["head_width"], a=1.0))
-    if not shell:
-        p.layer(white, 0.0, p.curve(False, 0.0, -line + 0.05, -recess, bend, tilt=part, soft=5.0))
     return p.finish(torch.zeros_like(t["skin"]))
 
 

@@ -187,8 +187,8 @@ def basis(x: Tensor, y: Tensor, z: Tensor, weave: Tensor, spots: Tensor, lines: 
     return out
 
 
-def apply(painting: Painting, at: Tensor) -> tuple[Tensor, Tensor]:
-    """Paint a surface: basis at its points [B, F, N] → (colour [B, 3, N] in linear light, coverage [B, K, N])."""
+def apply(painting: Painting, at: Tensor) -> Tensor:
+    """Paint a surface: basis at its points [B, F, N] → colour [B, 3, N] in linear light."""
     cover = torch.bmm(painting.regions, at).clamp_(0, 1)
     cover[:, : painting.bumps].square_()
     count = len(painting.layers)
@@ -203,4 +203,4 @@ def apply(painting: Painting, at: Tensor) -> tuple[Tensor, Tensor]:
             share.mul_(cover[:, other])
         share.mul_(left)
         left.sub_(share)
-    return torch.bmm(painting.colour, weight), cover
+    return torch.bmm(painting.colour, weight)

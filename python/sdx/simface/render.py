@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +11,7 @@ from sdx.errors import ConfigError
 from sdx.simface import accessories, anatomy, capture, hair, paint
 from sdx.simface.features import paint_face
 from sdx.simface.geometry import Surface, blend
+from sdx.simface.light import shade
 from sdx.simface.parameters import Nuisance, check
 from sdx.simface.traits import Traits, derive
 
@@ -31,13 +31,11 @@ class _Scene:
     traits: Traits
     body: anatomy.Body
     face: paint.Painting
-    scalp: paint.Painting
-    shell: paint.Painting
+    growth: paint.Painting
 
     def slice(self, rows: slice) -> _Scene:
         traits = {name: value[rows] for name, value in self.traits.items()}
-        paintings = (self.face.slice(rows), self.scalp.slice(rows), self.shell.slice(rows))
-        return _Scene(traits, self.body.slice(rows), *paintings)
+        return _Scene(traits, self.body.slice(rows), self.face.slice(rows), self.growth.slice(rows))
 
 
 def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain: Tensor | None = None) -> Tensor:
@@ -58,10 +56,12 @@ def render(latent: Tensor, *, size: int = 64, nuisance: Nuisance = "wild", grain
     if not 16 <= size <= 512 or size % 8:
         raise ConfigError(f"expected a size in 16..512 that is a multiple of 8, got {size}; use 64")
     capture.check_grain(grain, latent.shape[0], size)
+    out = torch.empty(
+        (latent.shape[0], 3, size, size), device=latent.device
+    )  # an ordinary tensor: students learn on it
+    if not latent.shape[0]:
+        return out
     with torch.inference_mode():
-        out = latent.new_empty((latent.shape[0], 3, size, size))
-        if not latent.shape[0]:
-            return out
         plane = _plane(size, latent)
         # whole chunks alone: the shapes, and with them the order of every sum, are the same for any batch
         padded = torch.cat([latent, latent[:1].expand(-latent.shape[0] % _CHUNK, -1)])
@@ -84,8 +84,7 @@ def _prepare(latent: Tensor, nuisance: Nuisance, pixel: float) -> _Scene:
         {name: value.float() for name, value in t.items()},
         anatomy.build(t),
         paint_face(t, pixel).single(),
-        hair.paint_hair(t, pixel, shell=False).single(),
-        hair.paint_hair(t, pixel, shell=True).single(),
+        hair.paint_hair(t, pixel).single(),
     )
 
 
@@ -128,54 +127,45 @@ def _draw(scene: _Scene, plane: Tensor) -> Tensor:
     """Draw the scene before the camera, [B, 3, N] sRGB in [0, 1]."""
     t, body = scene.traits, scene.body
     pixel = float(plane[1, 1] - plane[1, 0])
-    skin = blend(body.skin, plane, 11.0)
-    shell = blend(body.hair, plane, 12.0)
-    torso = blend(body.torso, plane, 10.0)
-
+    skin, shell, torso = blend(body.skin, plane, 11.0), blend(body.hair, plane, 12.0), blend(body.torso, plane, 10.0)
     at_skin = _basis(t, *_head_points(body.pose, plane, skin.z))
     at_shell = _basis(t, *_head_points(body.pose, plane, shell.z))
-    face, _ = paint.apply(scene.face, at_skin)
-    grown, _ = paint.apply(scene.scalp, at_skin)
-    stands, _ = paint.apply(scene.shell, at_shell)
+    person = paint.apply(scene.face, at_skin)
+    scalp = paint.apply(scene.growth, at_skin)[:, 0].clamp(0, 1)
+    hair_shell = paint.apply(scene.growth, at_shell)[:, 0]
+    weave = at_shell[:, paint.BASIS.index("weave")]
 
-    skin_cover = _coverage(skin, pixel)
-    shell_cover = _coverage(shell, pixel)
-    hair_front = stands[:, 0].mul_(shell_cover)
-    # where skin is in front of the shell (ears, face under a fringe that has ended) the skin wins
-    hair_front.mul_(((shell.z - skin.z) * (1 / 0.03) + 0.5).clamp_(0, 1).mul_(skin_cover).add_(1 - skin_cover))
-    torso_cover = _coverage(torso, pixel)
-    torso_front = ((torso.z - skin.z) * (1 / 0.04) + 0.5).clamp_(0, 1).mul_(skin_cover).add_(1 - skin_cover)
-    torso_cover.mul_(torso_front)
+    skin_cover, shell_cover, torso_cover = (_coverage(surface, pixel) for surface in (skin, shell, torso))
+    # where skin is in front of the shell (ears, the face below the hairline) the skin wins
+    hair_shell.mul_(shell_cover).mul_(_before(shell, skin, skin_cover, 0.03))
+    torso_cover.mul_(_before(torso, skin, skin_cover, 0.04))
 
     hair_colour = t["hair"].square()[:, :, None]
-    strands = at_shell[:, 13].mul(0.10).add_(1.0)
-    cloth = accessories.cloth(t)[:, :, None]
-    scene_colour = accessories.background(t, plane)
+    picture = accessories.background(t, plane)
     end, seen = hair.shell_back(t)
     behind = shell_cover * (((end[:, None] + 0.1) - plane[2]) * (1 / 0.15)).clamp(0, 1) * seen[:, None]
-    _over(scene_colour, hair_colour * 0.22, behind)
+    _over(picture, hair_colour * 0.22, behind)
 
-    on_scalp = grown[:, 0].clamp(0, 1)
-    _over(face, hair_colour * 0.8, on_scalp)
-    body_colour = face
-    hair_lit = hair_colour * strands[:, None]
-    slope_x, slope_y = skin.slope_x, skin.slope_y
-    _over(body_colour, cloth, torso_cover)
-    slope_x = torch.lerp(slope_x, torso.slope_x, torso_cover)
-    slope_y = torch.lerp(slope_y, torso.slope_y, torso_cover)
-    _over(body_colour, hair_lit, hair_front)
-    slope_x = torch.lerp(slope_x, shell.slope_x, hair_front)
-    slope_y = torch.lerp(slope_y, shell.slope_y, hair_front)
-    bare = (1 - hair_front) * (1 - torso_cover) * (1 - on_scalp)
-    sheen = torch.maximum(hair_front, on_scalp).mul_(at_shell[:, 13] * 0.25 + 0.6)
-    _shade(body_colour, slope_x, slope_y, t, bare, sheen)
-    cover = 1 - (1 - skin_cover) * (1 - torso_cover) * (1 - hair_front)
-    _over(scene_colour, body_colour, cover)
-    front = torch.maximum(skin.z, torch.lerp(skin.z, shell.z, hair_front))
-    accessories.glasses(scene_colour, t, body.pose, plane, front, pixel)
-    accessories.occluder(scene_colour, t, plane, pixel)
+    _over(person, hair_colour * 0.8, scalp)
+    _over(person, accessories.cloth(t)[:, :, None], torso_cover)
+    _over(person, hair_colour * weave.mul(0.10).add_(1.0)[:, None], hair_shell)
+    slope_x = torch.lerp(torch.lerp(skin.slope_x, torso.slope_x, torso_cover), shell.slope_x, hair_shell)
+    slope_y = torch.lerp(torch.lerp(skin.slope_y, torso.slope_y, torso_cover), shell.slope_y, hair_shell)
+    bare = (1 - hair_shell) * (1 - torso_cover) * (1 - scalp)
+    sheen = torch.maximum(hair_shell, scalp).mul_(weave * 0.25 + 0.6)
+    shade(person, slope_x, slope_y, t, bare, sheen)
+    _over(picture, person, 1 - (1 - skin_cover) * (1 - torso_cover) * (1 - hair_shell))
+
+    front = torch.maximum(skin.z, torch.lerp(skin.z, shell.z, hair_shell))
+    accessories.glasses(picture, t, body.pose, plane, front, pixel)
+    accessories.occluder(picture, t, plane, pixel)
     gain = torch.exp(2 * t["exposure"])[:, None, None]
-    return scene_colour.mul_(gain).clamp_(0.0, 4.0).sqrt_().clamp_(max=1.0)
+    return picture.mul_(gain).clamp_(0.0, 4.0).sqrt_().clamp_(max=1.0)
+
+
+def _before(one: Surface, other: Surface, cover: Tensor, soft: float) -> Tensor:
+    """How far `one` lies before `other` where that covers, [B, N] in [0, 1], over `soft` decimetres of depth."""
+    return ((one.z - other.z) * (1 / soft) + 0.5).clamp_(0, 1).mul_(cover).add_(1 - cover)
 
 
 def _coverage(surface: Surface, pixel: float) -> Tensor:
@@ -185,29 +175,3 @@ def _coverage(surface: Surface, pixel: float) -> Tensor:
 def _over(below: Tensor, colour: Tensor, amount: Tensor) -> None:
     """Blend `colour` [B, 3, N or 1] over `below` in place by amount [B, N]."""
     below.lerp_(colour.expand_as(below), amount[:, None].expand_as(below))
-
-
-def _shade(colour: Tensor, slope_x: Tensor, slope_y: Tensor, t: Traits, bare: Tensor, sheen: Tensor) -> None:
-    """Light a surface in place: sky light, one key light with the soft red edge of skin, gloss of skin and of hair."""
-    radians = math.pi / 180
-    azimuth, elevation = t["light_azimuth"] * radians, t["light_elevation"] * radians
-    lx = (elevation.cos() * azimuth.sin())[:, None]
-    ly = (-elevation.sin())[:, None]
-    lz = (elevation.cos() * azimuth.cos())[:, None]
-    norm = torch.rsqrt(1 + slope_x * slope_x + slope_y * slope_y)
-    facing = (lz - slope_x * lx - slope_y * ly) * norm
-    up = slope_y * norm  # 1 = the surface looks up
-    contrast = torch.sigmoid(0.9 * t["light_contrast"] + 0.2)[:, None]
-    key = 0.45 + 0.75 * contrast
-    sky = 0.62 - 0.42 * contrast
-    warm = 0.07 * t["light_warmth"]
-    ambient = (0.78 + 0.22 * up) * sky * (0.45 + 0.55 * norm)
-    for channel, (wrap, tint) in enumerate(((0.30, 1.0), (0.20, 0.1), (0.16, -1.1))):
-        light = ((facing + wrap) * (1 / (1 + wrap))).clamp_(min=0).mul_(key * (1 + tint * warm)[:, None])
-        colour[:, channel].mul_(light.add_(ambient * (1 - 0.6 * tint * warm)[:, None]))
-    half = torch.rsqrt(lx * lx + ly * ly + (lz + 1).square())
-    shine = ((lz + 1) - slope_x * lx - slope_y * ly) * norm * half
-    shine = shine.clamp_(min=0).square_().square_().square_().square_().mul_(bare * (0.075 * key))
-    # hair shines in a band across its strands: where the surface leans by the right angle, however it turns sideways
-    band = (1 - ((up - 0.42) * (1 / 0.3)).square_()).clamp_(min=0).square_().mul_(sheen * (0.9 * key))
-    colour.mul_((1 + band)[:, None]).add_(shine.add_(band, alpha=0.012)[:, None])

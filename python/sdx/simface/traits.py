@@ -60,7 +60,6 @@ def derive(latent: Tensor, nuisance: Nuisance) -> Traits:
 
     for name in ("eye_fold", "eye_tilt", "nose_width", "nose_projection", "hair_curl", "head_width", "brow_ridge"):
         t[name] = 0.8 * t[name] + g[name]
-    t["eye_fold"] = t["eye_fold"] + 0.0 * male
     t["brow_ridge"] = t["brow_ridge"] + 0.8 * male
     t["upper_lip"] = t["upper_lip"] + 0.9 * g["lips"] - 0.35 * male - 1.0 * t["old"]
     t["lower_lip"] = t["lower_lip"] + 0.9 * g["lips"] - 0.25 * male - 0.7 * t["old"]
@@ -84,16 +83,14 @@ def derive(latent: Tensor, nuisance: Nuisance) -> Traits:
     t["melanin"] = melanin
     t["skin"] = skin
 
-    shade = (
-        g["hair_shade"] * (1 + 0.35 * t["hair_shade"]) + 0.03 * t["hair_shade"] + 0.08 * t["youth"] * g["hair_shade"]
-    )
+    shade = g["hair_shade"] * (1 + 0.35 * t["hair_shade"] + 0.08 * t["youth"]) + 0.03 * t["hair_shade"]
     hair = ramp(_HAIR, shade)
     fair = (g["hair_shade"] * 2).clamp(0, 1)
     hair = mix(hair, (0.58, 0.27, 0.12), 0.6 * gate(t["hair_red"], 0.7, 0.8) * fair)
     grey = ((years - 46 + 5 * t["hair_red"]) / 26).clamp(0, 0.92)
     t["grey"] = grey
     t["hair"] = mix(hair, (0.72, 0.71, 0.70), grey)
-    t["brow"] = mix(mix(hair, (0.10, 0.07, 0.06), 0.35 + 0.0 * grey), (0.55, 0.53, 0.52), 0.6 * grey)
+    t["brow"] = mix(mix(hair, (0.10, 0.07, 0.06), torch.full_like(grey, 0.35)), (0.55, 0.53, 0.52), 0.6 * grey)
 
     iris = g["iris_shade"] * (1 + 0.45 * t["iris_shade"]) + 0.04 * t["iris_shade"]
     iris_colour = ramp(_IRIS, iris)
@@ -101,9 +98,8 @@ def derive(latent: Tensor, nuisance: Nuisance) -> Traits:
 
     t["hair_length"] = t["hair_length"] * 0.7 - 1.15 * male + 0.55 * t["hair_change"] - 0.5 * t["old"] * (0.3 + male)
     t["bald"] = gate(0.55 * t["hairline"] + 0.55 * male + 1.3 * t["old"], 1.0, 0.9)
-    t["bearded"] = gate(t["beard"] + 0.9 * male + 0.25 * t["hair_peak"] - 0.6 * t["youth"], 0.95, 1.0) * gate(
-        male, 0.0, 4.0
-    )
+    growth = t["beard"] + 0.9 * male + 0.25 * t["hair_peak"] - 0.6 * t["youth"]
+    t["bearded"] = gate(growth, 0.95, 1.0) * gate(male, 0.0, 4.0)
     t["stubble"] = gate(male, 0.1, 2.0) * (1 - t["youth"])
     t["painted"] = gate(t["make_up"] - 1.0 * male, 0.4, 1.0)
     t["spectacles"] = gate(t["glasses"] + 0.35 * t["old"], 0.95, 8.0)

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from sdx.errors import ConfigError
 from sdx.simface import parameters as p
-from sdx.simface.render import HALF_WIDTH, render
+from sdx.simface.render import HALF_WIDTH, RENDERER_VERSION, render
 
 CLEAN = {"capture_size": 4.0, "blur": -4.0, "jpeg": -4.0, "noise": -4.0, "occlusion": -3.0, "glasses": -3.0}
+FIGURES = [[-0.1501, 0.488], [-0.0903, 0.5208], [-0.2765, 0.315]]
 # Coordinates that name a side: a mirror image negates them.
 SIDED = ("yaw", "roll", "shift_x", "light_azimuth", "gaze_x", "hair_part", "asymmetry_tilt", "asymmetry_nose", "mark_x",
          "occlusion_place", "background_slope")  # fmt: skip
@@ -156,6 +157,22 @@ def test_larger_pictures_show_the_same_scene() -> None:
     small, large = render(z, size=64), render(z, size=192)
     pooled = torch.nn.functional.avg_pool2d(large, 3)
     assert (pooled - small).abs().mean() < 0.05
+
+
+def test_a_network_can_learn_from_the_pictures() -> None:
+    layer = torch.nn.Conv2d(3, 2, 3)
+    layer(render(normals(2))).mean().backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.abs().sum() > 0
+
+
+def test_pixels_are_those_of_this_renderer_version() -> None:
+    """Mean and spread of three pictures; where they change on purpose, raise RENDERER_VERSION and the figures."""
+    z = 1.5 * torch.sin(torch.arange(3 * p.DIMENSION, dtype=torch.float32) ** 1.5).view(3, -1)
+    face = render(z).flatten(1)
+    figures = torch.stack([face.mean(1), face.std(1)], 1)
+    assert RENDERER_VERSION == 1
+    assert torch.allclose(figures, torch.tensor(FIGURES), atol=2e-3)
 
 
 def test_empty_batch() -> None:
