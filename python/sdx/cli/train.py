@@ -81,7 +81,7 @@ def _next_folder(recipe: str) -> Path:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    table = Table(title="Verification accuracy in % (ten folds, exact thresholds)")
+    table = Table(title="Accuracy in %, ten folds")
     table.add_column("model", overflow="fold")
     for name in [*rows[0].accuracy, "mean"]:
         table.add_column(Path(name).name, justify="right")
