@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
+
 Impl = Literal["auto", "triton", "reference"]
 
 _TRITON_KERNELS: frozenset[str] = frozenset()
 """Ops that have a Triton kernel in this version."""
 
 OPS = ("crop_resize", "embedding_loss")
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+"""What every op takes: torch promotes no narrower float, so float8 needs the caller's own scale first."""
 
 
 class KernelError(ValueError):
@@ -18,7 +23,7 @@ class KernelError(ValueError):
 
 def backend() -> dict[str, str]:
     """Return what `impl="auto"` runs for each op, and why."""
-    return {op: "reference: no Triton kernel in this version" for op in OPS}
+    return dict.fromkeys(OPS, "reference: no Triton kernel in this version")
 
 
 def check(op: str, impl: str) -> None:

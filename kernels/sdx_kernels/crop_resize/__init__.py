@@ -26,8 +26,8 @@ def crop_resize(
     SynthDistill's crop (rows 21:234, columns 22:235 of 256, to 112) is met exactly; in between it is continuous.
 
     Args:
-        image: floating point [N, C, H, W], any strides; channels_last is kept. Gradients of any order flow through
-            (the op is linear, apart from ``clamp``).
+        image: float16, bfloat16, float32 or float64 [N, C, H, W], any strides; channels_last is kept.
+            Gradients of any order flow through (the op is linear, apart from ``clamp``).
         size: side of the result in pixels.
         box: (top, left, bottom, right) in fractions of height and width, 0 <= top < bottom <= 1, likewise left, right.
         antialias: widen the triangle filter by the scale when shrinking, over the pixels whose centre is in the box.
@@ -38,13 +38,14 @@ def crop_resize(
         [N, C, size, size] in the image's dtype, never the image itself; accumulated in float32 or better.
 
     Raises:
-        KernelError: for another rank or dtype, a size below 1, a box that is empty or leaves the image, or a Triton
-            implementation, which this version does not have.
+        KernelError: for another rank or dtype, an image without pixels, a size below 1, a box that is empty or leaves
+            the image, or a Triton implementation, which this version does not have.
     """
     dispatch.check("crop_resize", impl)
-    if image.ndim != 4 or not image.is_floating_point():
+    if image.ndim != 4 or image.dtype not in dispatch.DTYPES or 0 in image.shape[2:]:
         raise dispatch.KernelError(
-            f"crop_resize: expected a floating-point image [N, C, H, W], got {image.dtype} {list(image.shape)}"
+            "crop_resize: expected a floating-point image [N, C, H, W] with pixels, "
+            f"got {image.dtype} {list(image.shape)}"
         )
     if size < 1:
         raise dispatch.KernelError(f"crop_resize: expected size >= 1, got {size}")

@@ -14,12 +14,21 @@ def crop_resize_reference(
     if clamp is not None:
         image = image.clamp(-clamp, clamp)
     wide = torch.promote_types(image.dtype, torch.float32)
-    rows = _matrix(height, box[0], box[2], size, antialias).to(image.device, wide)
-    columns = _matrix(width, box[1], box[3], size, antialias).to(image.device, wide)
-    resized = (rows @ (image.to(wide) @ columns.T)).to(image.dtype)  # [N, C, size, size]
+    y, rows = _used(_matrix(height, box[0], box[2], size, antialias))
+    x, columns = _used(_matrix(width, box[1], box[3], size, antialias))
+    rows, columns = rows.to(image.device, wide), columns.to(image.device, wide)
+    with torch.autocast(image.device.type, enabled=False):  # it would multiply in half precision
+        resized = (rows @ (image[:, :, y, x].to(wide) @ columns.T)).to(image.dtype)  # [N, C, size, size]
     if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
         resized = resized.contiguous(memory_format=torch.channels_last)
     return resized
+
+
+def _used(weight: Tensor) -> tuple[slice, Tensor]:
+    """Return the span of source pixels that any output pixel reads, with their weights; 0 * NaN is not 0."""
+    read = weight.any(0).nonzero()
+    span = slice(int(read[0]), int(read[-1]) + 1)
+    return span, weight[:, span]
 
 
 def _matrix(length: int, start: float, end: float, size: int, antialias: bool) -> Tensor:

@@ -16,8 +16,8 @@ def embedding_loss(
     """Return ``mse * mean((s - t)^2) + cosine * mean(1 - cos(s, t))`` and the cosine of every row.
 
     Args:
-        student: floating point [N, D]; gradients flow through.
-        teacher: floating point [N, D]; gradients flow through where it asks for them.
+        student: float16, bfloat16, float32 or float64 [N, D]; gradients flow through.
+        teacher: likewise [N, D]; gradients flow through where it asks for them.
         mse: weight of the squared error, a mean over N * D.
         cosine: weight of 1 - cos, a mean over N; each norm is taken as at least 1e-8, as torch's cosine_similarity.
         impl: see `sdx_kernels.backend`.
@@ -35,7 +35,7 @@ def embedding_loss(
             f"embedding_loss: expected two embeddings [N, D] of one shape, got {list(student.shape)} and "
             f"{list(teacher.shape)}"
         )
-    if not (student.is_floating_point() and teacher.is_floating_point()):
+    if student.dtype not in dispatch.DTYPES or teacher.dtype not in dispatch.DTYPES:
         raise dispatch.KernelError(
             f"embedding_loss: expected floating-point embeddings, got {student.dtype} and {teacher.dtype}"
         )
