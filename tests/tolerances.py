@@ -1,4 +1,4 @@
-"""The one table of tolerances: op and dtype -> (relative RMS error, largest absolute error) against a float64 oracle."""
+"""The one table of tolerances: op and dtype -> (relative RMS error, largest absolute error) from a float64 oracle."""
 
 from __future__ import annotations
 
