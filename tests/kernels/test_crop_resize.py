@@ -1,0 +1,266 @@
+"""crop_resize against loops over pixels in float64, against torch's own interpolation, and against hostile input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import tolerances
+from sdx_kernels import KernelError, crop_resize
+
+Box = tuple[float, float, float, float]
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+SYNTHDISTILL: Box = (21 / 256, 22 / 256, 234 / 256, 235 / 256)
+HALVES = (torch.float16, torch.bfloat16)
+
+
+def _taps(length: int, start: float, end: float, i: int, size: int, antialias: bool) -> list[tuple[int, float]]:
+    """The source pixels of output pixel ``i`` with their weights, from the docstring's formula."""
+    first, last = start * length, end * length
+    step = (last - first) / size
+    if antialias:
+        centre, reach = first + (i + 0.5) * step, max(step, 1.0)
+        taps = [(p, 1 - abs(p + 0.5 - centre) / reach) for p in range(length) if first < p + 0.5 < last]
+        taps = [(p, weight) for p, weight in taps if weight > 0]
+        total = math.fsum(weight for _, weight in taps)
+        return [(p, weight / total) for p, weight in taps]
+    at = min(max(first + (i + 0.5) * step - 0.5, first), last - 1)
+    below = math.floor(at)
+    return [(below, 1 - (at - below))] + ([(below + 1, at - below)] if at > below else [])
+
+
+def _oracle(image: Tensor, size: int, box: Box, antialias: bool = False, clamp: float | None = None) -> Tensor:
+    source: NDArray[np.float64] = image.detach().double().numpy()
+    if clamp is not None:
+        source = np.minimum(np.maximum(source, -clamp), clamp)
+    n, channels, height, width = source.shape
+    result = np.zeros((n, channels, size, size))
+    for i in range(size):
+        rows = _taps(height, box[0], box[2], i, size, antialias)
+        for j in range(size):
+            for x, across in _taps(width, box[1], box[3], j, size, antialias):
+                for y, down in rows:
+                    result[:, :, i, j] += down * across * source[:, :, y, x]
+    return torch.from_numpy(result)
+
+
+CASES: list[tuple[int, int, int, Box]] = [
+    (9, 13, 7, WHOLE),
+    (9, 13, 20, WHOLE),
+    (12, 10, 5, (0.13, 0.21, 0.87, 0.93)),
+    (12, 10, 17, (0.13, 0.21, 0.87, 0.93)),
+    (31, 17, 1, (0.2, 0.0, 0.71, 1.0)),
+    (40, 63, 11, (0.0, 0.5, 0.5, 1.0)),
+    (1, 1, 3, WHOLE),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALVES])
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(("height", "width", "size", "box"), CASES)
+def test_agrees_with_loops_over_pixels(
+    height: int, width: int, size: int, box: Box, antialias: bool, dtype: torch.dtype
+) -> None:
+    image = torch.randn(2, 3, height, width).to(dtype)
+    got = crop_resize(image, size, box=box, antialias=antialias)
+    assert got.dtype == dtype
+    tolerances.check("crop_resize", got, _oracle(image, size, box, antialias))
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_half_precision_accumulates_in_float32(dtype: torch.dtype) -> None:
+    image = torch.randn(1, 3, 64, 64).to(dtype)
+    wide = crop_resize(image.float(), 8, antialias=True).to(dtype)
+    assert torch.equal(crop_resize(image, 8, antialias=True), wide)
+
+
+def test_autocast_does_not_lower_the_precision() -> None:
+    image = torch.randn(1, 3, 20, 20)
+    plain = crop_resize(image, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(crop_resize(image, 9), plain)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_synthdistill_crop_is_torch_interpolate(antialias: bool) -> None:
+    image = torch.rand(1, 3, 256, 256, dtype=torch.float64) * 2 - 1
+    slice_ = image[:, :, 21:234, 22:235]
+    torchs = interpolate(slice_, size=(112, 112), mode="bilinear", align_corners=False, antialias=antialias)
+    got = crop_resize(image, 112, box=SYNTHDISTILL, antialias=antialias)
+    torch.testing.assert_close(got, torchs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("size", [1, 63, 100])
+@pytest.mark.parametrize(("top", "left", "bottom", "right"), [(0, 0, 100, 75), (3, 7, 64, 70), (50, 20, 53, 21)])
+def test_boxes_of_whole_pixels_are_torch_interpolate(
+    top: int, left: int, bottom: int, right: int, size: int, antialias: bool
+) -> None:
+    height, width = 100, 75
+    image = torch.randn(2, 3, height, width, dtype=torch.float64)
+    slice_ = image[:, :, top:bottom, left:right]
+    torchs = interpolate(slice_, size=(size, size), mode="bilinear", align_corners=False, antialias=antialias)
+    box = (top / height, left / width, bottom / height, right / width)
+    got = crop_resize(image, size, box=box, antialias=antialias)
+    torch.testing.assert_close(got, torchs, rtol=0, atol=1e-11)
+
+
+def test_whole_image_at_its_own_size_is_a_copy() -> None:
+    image = torch.randn(2, 3, 33, 33)
+    got = crop_resize(image, 33)
+    torch.testing.assert_close(got, image, rtol=0, atol=1e-6)
+    got.fill_(7.0)
+    assert not bool((image == 7.0).any())
+
+
+def test_moves_continuously_with_the_box() -> None:
+    image = torch.rand(1, 1, 32, 32, dtype=torch.float64)
+    step = 1e-4  # of the side: 0.0032 pixels, and neighbours differ by at most 1
+    previous = crop_resize(image, 16, box=(0.1, 0.1, 0.7, 0.7))
+    for k in range(1, 401):  # more than a whole pixel
+        edge = 0.1 + k * step
+        now = crop_resize(image, 16, box=(edge, 0.1, edge + 0.6, 0.7))
+        assert (now - previous).abs().max().item() <= 32 * step + 1e-9
+        previous = now
+    away = crop_resize(image, 16, box=(0.1, 0.1, 0.7, 0.7))
+    assert (previous - away).abs().max().item() > 0.1
+
+
+def test_a_box_narrower_than_a_pixel_reads_that_pixel() -> None:
+    image = torch.arange(16.0).view(1, 1, 4, 4)
+    for antialias in (False, True):
+        got = crop_resize(image, 2, box=(0.3, 0.3, 0.301, 0.301), antialias=antialias)
+        assert bool(((got >= 0) & (got <= 15)).all())
+        assert got.max() - got.min() < 1.0
+
+
+@pytest.mark.parametrize("outside", [float("nan"), float("inf")])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_pixels_outside_the_box_are_not_read(outside: float, antialias: bool) -> None:
+    image = torch.randn(1, 2, 24, 30)
+    broken = torch.full_like(image, outside)
+    broken[:, :, 6:18, 10:20] = image[:, :, 6:18, 10:20]
+    box = (6 / 24, 10 / 30, 18 / 24, 20 / 30)
+    got = crop_resize(broken, 8, box=box, antialias=antialias)
+    assert torch.equal(got, crop_resize(image, 8, box=box, antialias=antialias))
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    image = torch.zeros(0, 3, 20, 20, requires_grad=True)
+    got = crop_resize(image, 8, antialias=True, clamp=1.0)
+    assert got.shape == (0, 3, 8, 8)
+    got.sum().backward()
+    assert image.grad is not None
+    assert image.grad.shape == image.shape
+
+
+@pytest.mark.parametrize("clamp", [None, 0.5])
+def test_channels_last_is_kept(clamp: float | None) -> None:
+    image = torch.randn(2, 3, 20, 24)
+    got = crop_resize(image.contiguous(memory_format=torch.channels_last), 9, box=(0.1, 0, 1, 0.9), clamp=clamp)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    plain = crop_resize(image, 9, box=(0.1, 0, 1, 0.9), clamp=clamp)
+    assert plain.is_contiguous()
+    torch.testing.assert_close(got, plain, rtol=0, atol=1e-6)
+
+
+def test_any_strides_give_the_same_result() -> None:
+    image = torch.randn(2, 3, 20, 24)
+    views = [
+        image.transpose(2, 3).contiguous().transpose(2, 3),
+        torch.stack([image, image], dim=-1)[..., 0],
+        torch.cat([image, image], dim=3)[..., :24],
+        image.flip(3).flip(3),
+        image[:1].expand(2, -1, -1, -1),
+    ]
+    for view in views:
+        tolerances.check("crop_resize", crop_resize(view, 7, box=(0.1, 0, 1, 0.9)), _oracle(view, 7, (0.1, 0, 1, 0.9)))
+
+
+@pytest.mark.parametrize("clamp", [0.5, 2.0])
+def test_values_are_limited_before_they_are_mixed(clamp: float) -> None:
+    image = 3 * torch.randn(1, 3, 16, 16)
+    got = crop_resize(image, 5, clamp=clamp)
+    tolerances.check("crop_resize", got, _oracle(image, 5, WHOLE, clamp=clamp))
+    assert (got - crop_resize(image, 5).clamp(-clamp, clamp)).abs().max().item() > 0.01
+
+
+def test_clamp_leaves_the_argument_alone() -> None:
+    image = 3 * torch.randn(1, 3, 8, 8)
+    before = image.clone()
+    crop_resize(image, 8, clamp=1.0)
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_first_and_second_derivatives(antialias: bool) -> None:
+    image = torch.randn(1, 2, 6, 5, dtype=torch.float64, requires_grad=True)
+
+    def op(x: Tensor) -> Tensor:
+        return crop_resize(x, 3, box=(0.1, 0.0, 0.95, 0.8), antialias=antialias)
+
+    def squared(x: Tensor) -> Tensor:
+        return op(x).square()  # the op alone is linear, and its second derivative nought
+
+    assert torch.autograd.gradcheck(op, (image,))
+    assert torch.autograd.gradcheck(squared, (image,))
+    assert torch.autograd.gradgradcheck(squared, (image,))
+
+
+def test_no_gradient_where_clamped() -> None:
+    image = torch.tensor([[[[0.2, 5.0], [-5.0, 0.1]]]], requires_grad=True)
+    crop_resize(image, 1, clamp=1.0).sum().backward()
+    assert image.grad is not None
+    torch.testing.assert_close(image.grad, torch.tensor([[[[0.25, 0.0], [0.0, 0.25]]]]))
+
+
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [
+        (torch.zeros(3, 8, 8), "[3, 8, 8]"),
+        (torch.zeros(1, 1, 3, 8, 8), "[1, 1, 3, 8, 8]"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "torch.uint8"),
+        (torch.zeros(1, 3, 8, 8, dtype=torch.complex64), "torch.complex64"),
+        (torch.zeros(1, 3, 8, 8).to(torch.float8_e5m2), "torch.float8_e5m2"),
+        (torch.zeros(1, 3, 0, 8), "[1, 3, 0, 8]"),
+    ],
+)
+def test_images_it_cannot_take(image: Tensor, named: str) -> None:
+    with pytest.raises(KernelError) as error:
+        crop_resize(image, 4)
+    assert "crop_resize: expected" in str(error.value)
+    assert named in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0.5, 0.0, 0.5, 1.0),
+        (0.0, 0.6, 1.0, 0.5),
+        (-0.01, 0.0, 1.0, 1.0),
+        (0.0, 0.0, 1.01, 1.0),
+        (0.0, 0.0, float("nan"), 1.0),
+        (0.0, float("-inf"), 1.0, 1.0),
+    ],
+)
+def test_boxes_it_cannot_take(box: Box) -> None:
+    with pytest.raises(KernelError, match=r"expected box \(top, left, bottom, right\)"):
+        crop_resize(torch.zeros(1, 1, 8, 8), 4, box=box)
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_sizes_it_cannot_take(size: int) -> None:
+    with pytest.raises(KernelError, match="expected size >= 1"):
+        crop_resize(torch.zeros(1, 1, 8, 8), size)
+
+
+@pytest.mark.parametrize("clamp", [0.0, -1.0, float("nan")])
+def test_clamps_it_cannot_take(clamp: float) -> None:
+    with pytest.raises(KernelError, match="expected clamp > 0"):
+        crop_resize(torch.zeros(1, 1, 8, 8), 4, clamp=clamp)

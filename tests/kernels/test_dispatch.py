@@ -1,0 +1,53 @@
+"""The argument `impl`: it decides alone, and "triton" never falls back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import sdx_kernels
+from sdx_kernels import KernelError, crop_resize, embedding_loss
+
+CALLS: dict[str, Callable[..., Tensor]] = {
+    "crop_resize": lambda **kwargs: crop_resize(torch.arange(50.0).view(1, 2, 5, 5), 3, **kwargs),
+    "embedding_loss": lambda **kwargs: embedding_loss(torch.eye(3), torch.ones(3, 3), **kwargs)[0],
+}
+
+
+def test_backend_names_every_op() -> None:
+    functions = {name for name in sdx_kernels.__all__ if name not in ("KernelError", "backend")}
+    assert set(sdx_kernels.backend()) == functions == set(CALLS)
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_auto_runs_what_backend_says(op: str) -> None:
+    assert sdx_kernels.backend()[op].startswith("reference: ")
+    assert torch.equal(CALLS[op](), CALLS[op](impl="reference"))
+    assert torch.equal(CALLS[op](impl="auto"), CALLS[op](impl="reference"))
+
+
+def test_backend_hands_out_a_copy() -> None:
+    sdx_kernels.backend()["crop_resize"] = "broken"
+    assert sdx_kernels.backend()["crop_resize"].startswith("reference: ")
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_triton_is_refused_rather_than_replaced(op: str) -> None:
+    with pytest.raises(KernelError, match=f"{op}: expected an op with a Triton kernel"):
+        CALLS[op](impl="triton")
+
+
+@pytest.mark.parametrize("op", CALLS)
+@pytest.mark.parametrize("impl", ["", "Triton", "cuda", None])
+def test_an_unknown_impl_is_named(op: str, impl: Any) -> None:
+    with pytest.raises(KernelError) as error:
+        CALLS[op](impl=impl)
+    assert str(error.value).startswith(f"{op}: expected impl 'auto', 'triton' or 'reference', got {impl!r}")
+
+
+def test_kernel_errors_are_value_errors() -> None:
+    assert issubclass(KernelError, ValueError)
