@@ -77,9 +77,9 @@ def simface_teacher() -> RunConfig:
     """The built-in teacher: ArcFace on the people of split T (no teacher of its own)."""
     return RunConfig(
         recipe="simface-teacher",
-        images=320_000,
+        images=200_064,
         batch=128,
-        source=SourceConfig(kind="simface-labelled", split="T", nuisance="wild", identities=3000, views=22),
+        source=SourceConfig(kind="simface-labelled", split="T", nuisance="wild", identities=3000, views=16),
         teacher=None,
         students=(StudentConfig(name="simface-teacher", architecture="iresnet-simface", embedding=256),),
         sampler=SamplerConfig(kind="fresh"),
@@ -88,7 +88,7 @@ def simface_teacher() -> RunConfig:
             kind="adamw", lr=2e-3, head_lr=2.0, weight_decay=1e-4, schedule="cosine", warmup=2560
         ),
         augment=AugmentConfig(flip=True),
-        checkpoint_every=64_000,
+        checkpoint_every=50_000,
     )
 
 
