@@ -207,7 +207,9 @@ def _source_shorthand(value: str) -> dict[str, Any]:
 
 def _students_shorthand(value: str) -> list[dict[str, Any]]:
     architectures = [name.strip() for name in value.split(",") if name.strip()]
-    return [{"name": a.replace(":", "-").replace("/", "-"), "architecture": a} for a in architectures]
+    named = [(a.replace(":", "-").replace("/", "-"), a) for a in architectures]
+    # With every key there, so that dotted keys can set them; `validate` checks the values.
+    return [StudentConfig.model_construct(name=name, architecture=a).model_dump() for name, a in named]
 
 
 def _kind(value: str) -> dict[str, Any]:
