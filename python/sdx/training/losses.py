@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from sdx import plugins
@@ -25,13 +24,7 @@ class LossOutput(NamedTuple):
 
 
 class Loss(nn.Module):
-    """Base of all losses; a loss may own parameters, which are trained with the student's.
-
-    ``needs_target`` and ``needs_label`` say what of a batch it reads.
-    """
-
-    needs_target = False
-    needs_label = False
+    """Base of all losses; a loss may own parameters, which are trained with the student's."""
 
     def forward(self, embedding: Tensor, target: Tensor | None, batch: Batch, progress: float) -> LossOutput:
         """Return the loss of embeddings [B, D] against targets [B, D] or ``batch.label``.
@@ -43,8 +36,6 @@ class Loss(nn.Module):
 
 class EmbeddingLoss(Loss):
     """mse * mean((s - t)^2) + cosine * mean(1 - cos(s, t)) over raw embeddings (SynthDistill has mse alone)."""
-
-    needs_target = True
 
     def __init__(self, mse: float, cosine: float) -> None:
         super().__init__()
@@ -60,8 +51,6 @@ class EmbeddingLoss(Loss):
 
 class MarginLoss(Loss):
     """Cross-entropy over the labels of a labelled source with ArcFace's additive angular margin."""
-
-    needs_label = True
 
     def __init__(self, config: LossConfig, embedding: int, classes: int) -> None:
         super().__init__()
@@ -109,8 +98,3 @@ def build(config: LossConfig, *, embedding: int, teacher_embedding: int | None, 
             f"{embedding} of student {student}; leave students.{student}.embedding out"
         )
     return loss
-
-
-def finite(loss: Tensor) -> bool:
-    """Return whether a scalar loss is neither NaN nor infinite."""
-    return bool(torch.isfinite(loss))
