@@ -1,0 +1,122 @@
+"""``sdx train``: every fault a user can make ends as one line and exit code 1, and nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from sdx import cli, students
+from sdx.cli.train import train
+from sdx.weights import artefact
+
+TINY = [
+    "source.size=32",
+    "students.small.size=32",
+    "images=64",
+    "batch=16",
+    "eval=none",
+    "baselines=false",
+    "held_out=0",
+]
+TINY += ["validate_every=none", "checkpoint_every=32"]
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(1)
+    path = tmp_path_factory.mktemp("teacher") / "model.safetensors"
+    artefact.save(path, students.build("teacher", "small", 32, size=32).to_artefact(licence="MIT"))
+    return f"teacher={path}"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run ``sdx train`` as the console script does and return its exit code."""
+    monkeypatch.setattr("sys.argv", ["sdx", "train", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    code = caught.value.code
+    return 0 if code is None else int(code)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["iamges=3"], "did you mean images?"),
+        (["optimizer.rl=3"], "did you mean optimizer.lr?"),
+        (["images=many"], "got 'many'"),
+        (["dmo"], "did you mean demo?"),
+        (["demo", "folder"], "expected one recipe"),
+        (["teacher=absent.safetensors"], "absent.safetensors"),
+        (["teacher=cut.safetensors"], "cut.safetensors"),
+        (["--run-dir", "file/run"], "use --run-dir"),
+        (["source=faces"], "use sampler=fresh"),
+        (["source=absent.zip"], "absent.zip"),
+        (["students.small.embedding=16"], "got 32 of the teacher and 16 of student small"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str],
+    words: str,
+    teacher: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("file").write_text("in the way")
+    Path("cut.safetensors").write_bytes(Path(teacher.removeprefix("teacher=")).read_bytes()[:5000])
+    Path("faces").mkdir()
+    for n in range(3):
+        Image.new("RGB", (32, 32), (n, n, n)).save(f"faces/{n}.png")
+    assert _run(monkeypatch, *TINY, teacher, *arguments) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("error: ") for line in lines] == [True], lines
+    assert words in lines[0]
+
+
+def test_changed_configuration_loses_nothing(
+    teacher: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["sdx", "train", *TINY, teacher])
+    for number in (1, 2):
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert not caught.value.code
+        assert Path("runs", f"demo-{number}", "students", "small", "model.safetensors").is_file()
+    folder = Path("runs/demo-1")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    changed = ["optimizer.lr=0.5", "seed=9", "--run-dir", str(folder)]
+    assert _run(monkeypatch, *TINY, teacher, *changed) == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "optimizer.lr: " in message
+    assert "seed: 0 in the run folder, 9 now" in message
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_dry_run_writes_nothing(
+    teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(monkeypatch, *TINY, teacher, "--dry-run") == 0
+    text = capsys.readouterr().out
+    for word in ("parameters", "MMACs", "images/s", "minutes", "of memory", "of disk", "[optimizer]"):
+        assert word in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_lists_recipes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(monkeypatch, "--help") == 0
+    text = capsys.readouterr().out
+    for recipe in ("demo", "synthdistill", "folder", "simface-teacher"):
+        assert f"{recipe}: " in text
+
+
+def test_options_are_these_and_no_more() -> None:
+    assert sorted(cli.cli.commands) == ["eval", "info", "train"]
+    assert sorted(parameter.name or "" for parameter in train.params) == ["arguments", "dry_run", "run_dir"]
