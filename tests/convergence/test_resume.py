@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from sdx import students
 from sdx.weights import artefact
 
-IMAGES = 3200
+IMAGES = 1280
 BATCH = 16
 
 
