@@ -2,9 +2,9 @@
 
     python docs/studies/sampling.py IMAGES SEEDS FOLDER [key=value ...]
 
-Every half-step of `resample` draws new images, as every step of `fresh` does, so equal generated images are equal student
-updates as well. Prints mean accuracy over the six dev sets for each seed, and the mean paired difference with its 95 %
-interval (Student's t).
+Every half-step of `resample` draws new images, as every step of `fresh` does, so equal generated images are equal
+student updates as well. Prints mean accuracy over the six dev sets for each seed, and the mean paired difference with
+its 95 % interval (Student's t).
 """
 
 from __future__ import annotations

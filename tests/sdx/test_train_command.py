@@ -19,7 +19,7 @@ TINY = [
     "baselines=false",
     "held_out=0",
 ]
-TINY += ["validate_every=none", "checkpoint_every=32"]
+TINY += ["baselines=false", "held_out=0", "validate_every=none", "checkpoint_every=32"]
 
 
 @pytest.fixture(scope="module")
