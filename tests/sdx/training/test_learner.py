@@ -1,0 +1,46 @@
+"""One optimiser step: averaged weights by their recursion, and no step on a loss that is not a number."""
+
+import copy
+
+import pytest
+import torch
+
+from sdx import students
+from sdx.config import OptimizerConfig
+from sdx.training.learner import Learner, TrainingError
+from sdx.training.losses import EmbeddingLoss
+from sdx.types import Batch
+
+
+def _learner(ema: int | None) -> Learner:
+    torch.manual_seed(2)
+    student = students.build("a", "small", 8, size=32)
+    return Learner(student, EmbeddingLoss(1.0, 0.0), OptimizerConfig(lr=0.01), ema)
+
+
+def _step(learner: Learner, seed: int, value: float = 0.0) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    face = torch.rand(4, 3, 32, 32, generator=generator) * 2 - 1
+    target = torch.randn(4, 8, generator=generator) + value
+    learner.step(face, "aligned", target, Batch(torch.arange(4), face), rate=0.01, progress=0.0)
+
+
+def test_averaged_weights() -> None:
+    learner = _learner(8)
+    names = [name for name, _ in learner.student.named_parameters()]
+    expected = {name: learner.student.state_dict()[name].double().clone() for name in names}
+    for seed in range(3):
+        _step(learner, seed)
+        for name in names:
+            expected[name] += (1 - 2 ** (-4 / 8)) * (learner.student.state_dict()[name].double() - expected[name])
+    for name in names:
+        torch.testing.assert_close(learner.result.state_dict()[name].double(), expected[name], atol=1e-6, rtol=1e-5)
+    assert _learner(None).result.training
+
+
+def test_a_loss_that_is_no_number_changes_no_weight() -> None:
+    learner = _learner(None)
+    before = copy.deepcopy(dict(learner.student.named_parameters()))
+    with pytest.raises(TrainingError, match="expected a finite loss"):
+        _step(learner, 0, float("nan"))
+    assert all(torch.equal(before[name], value) for name, value in learner.student.named_parameters())
