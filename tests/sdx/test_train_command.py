@@ -120,3 +120,10 @@ def test_help_lists_recipes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_options_are_these_and_no_more() -> None:
     assert sorted(cli.cli.commands) == ["eval", "info", "train"]
     assert sorted(parameter.name or "" for parameter in train.params) == ["arguments", "dry_run", "run_dir"]
+
+
+def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher: str) -> None:
+    folder = tmp_path / "run"
+    for keys in ((teacher, "sampler=resampel"), (teacher, "eval=missing.bin"), ("teacher=missing.safetensors",)):
+        assert _run(monkeypatch, "demo", *TINY, *keys, "--run-dir", str(folder)) == 1
+        assert not folder.exists()

@@ -95,24 +95,29 @@ def _learner(
     return Learner(student, loss, config.optimizer, config.ema)
 
 
-def prepare(config: RunConfig, folder: Path) -> bool:
-    """Make the run folder, or check that it holds a run of this configuration; return whether there is one to resume.
+def check(config: RunConfig, folder: Path) -> None:
+    """Raise an SdxError for what would stop the run only later; nothing is written.
 
-    Raises CheckpointError if it cannot be written, ConfigError with the differing keys if the configuration drifted.
+    That is a run folder of another configuration (ConfigError with the differing keys) or with other files in it, and
+    verification sets that cannot be read.
     """
-    checkpoint.writable(folder)
     path = folder / "config.toml"
-    resuming = path.exists()
-    if resuming:
-        drift = configuration.differences(configuration.load(path), config)
-        if drift:
+    if path.exists():
+        if drift := configuration.differences(configuration.load(path), config):
             raise ConfigError(
                 f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
             )
-    elif any(folder.iterdir()):
+    elif folder.is_dir() and any(folder.iterdir()):
         raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
-    write_atomically(path, configuration.dump(config).encode())
-    return resuming
+    for name in datasets.expand(config.eval):
+        if name not in datasets.NAMES:
+            datasets.load(name)
+
+
+def claim(config: RunConfig, folder: Path) -> None:
+    """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
+    checkpoint.writable(folder)
+    write_atomically(folder / "config.toml", configuration.dump(config).encode())
 
 
 def train(config: RunConfig, folder: Path) -> Summary:
@@ -120,8 +125,9 @@ def train(config: RunConfig, folder: Path) -> Summary:
 
     Raises `Interrupted` after saving if asked to stop, and an SdxError for everything a user can mend.
     """
-    prepare(config, folder)
+    check(config, folder)
     parts = build(config)
+    claim(config, folder)
     objects = {f"student.{learner.name}": learner for learner in parts.learners} | {"sampler": parts.sampler}
     checkpoints = folder / "checkpoints"
     start = checkpoint.load(checkpoints, objects)
