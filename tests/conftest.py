@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
 
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Give every test the same torch random numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Run the test on the CPU, and again on the GPU where there is one."""
+    if request.param == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    return torch.device(request.param)
+
+
+@pytest.fixture
+def real_dir() -> Path:
+    """The folder of real faces and a real teacher, which never enter the repository."""
+    if not REAL.is_dir():
+        pytest.skip("real faces and teacher are not at ../shared/real")
+    return REAL

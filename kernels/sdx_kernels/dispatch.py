@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-
 Impl = Literal["auto", "triton", "reference"]
-
-_TRITON_KERNELS: frozenset[str] = frozenset()
-"""Ops that have a Triton kernel in this version."""
 
 OPS = ("crop_resize", "embedding_loss")
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-"""What every op takes: torch promotes no narrower float, so float8 needs the caller's own scale first."""
+_TRITON_KERNELS: frozenset[str] = frozenset()
+"""Ops that have a Triton kernel in this version."""
 
 
 class KernelError(ValueError):

@@ -1,14 +1,15 @@
-"""crop_resize against loops over pixels in float64, against torch's own interpolation, and against hostile input."""
+"""crop_resize against lines resampled by numpy in float64, torch's own interpolation, and hostile input."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.functional import interpolate
 
 import tolerances
@@ -20,34 +21,25 @@ SYNTHDISTILL: Box = (21 / 256, 22 / 256, 234 / 256, 235 / 256)
 HALVES = (torch.float16, torch.bfloat16)
 
 
-def _taps(length: int, start: float, end: float, i: int, size: int, antialias: bool) -> list[tuple[int, float]]:
-    """The source pixels of output pixel ``i`` with their weights, from the docstring's formula."""
+def _resample(signal: NDArray[np.float64], start: float, end: float, size: int, antialias: bool) -> NDArray[np.float64]:
+    """Resample a line of pixels by the docstring's formula."""
+    length = len(signal)
     first, last = start * length, end * length
-    step = (last - first) / size
+    centre = first + (np.arange(size) + 0.5) * (last - first) / size
     if antialias:
-        centre, reach = first + (i + 0.5) * step, max(step, 1.0)
-        taps = [(p, 1 - abs(p + 0.5 - centre) / reach) for p in range(length) if first < p + 0.5 < last]
-        taps = [(p, weight) for p, weight in taps if weight > 0]
-        total = math.fsum(weight for _, weight in taps)
-        return [(p, weight / total) for p, weight in taps]
-    at = min(max(first + (i + 0.5) * step - 0.5, first), last - 1)
-    below = math.floor(at)
-    return [(below, 1 - (at - below))] + ([(below + 1, at - below)] if at > below else [])
+        pixel = np.arange(length) + 0.5
+        weight = np.maximum(1 - np.abs(pixel - centre[:, None]) / max((last - first) / size, 1.0), 0)
+        weight[:, (pixel <= first) | (pixel >= last)] = 0
+        return np.asarray(weight @ signal / weight.sum(1), np.float64)
+    return np.interp(np.clip(centre - 0.5, first, last - 1), np.arange(length), signal)
 
 
 def _oracle(image: Tensor, size: int, box: Box, antialias: bool = False, clamp: float | None = None) -> Tensor:
     source: NDArray[np.float64] = image.detach().double().numpy()
     if clamp is not None:
         source = np.minimum(np.maximum(source, -clamp), clamp)
-    n, channels, height, width = source.shape
-    result = np.zeros((n, channels, size, size))
-    for i in range(size):
-        rows = _taps(height, box[0], box[2], i, size, antialias)
-        for j in range(size):
-            for x, across in _taps(width, box[1], box[3], j, size, antialias):
-                for y, down in rows:
-                    result[:, :, i, j] += down * across * source[:, :, y, x]
-    return torch.from_numpy(result)
+    tall = np.apply_along_axis(_resample, 3, source, box[1], box[3], size, antialias)
+    return torch.from_numpy(np.apply_along_axis(_resample, 2, tall, box[0], box[2], size, antialias))
 
 
 CASES: list[tuple[int, int, int, Box]] = [
@@ -64,13 +56,13 @@ CASES: list[tuple[int, int, int, Box]] = [
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALVES])
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize(("height", "width", "size", "box"), CASES)
-def test_agrees_with_loops_over_pixels(
-    height: int, width: int, size: int, box: Box, antialias: bool, dtype: torch.dtype
+def test_agrees_with_lines_resampled_by_numpy(
+    height: int, width: int, size: int, box: Box, antialias: bool, dtype: torch.dtype, device: torch.device
 ) -> None:
     image = torch.randn(2, 3, height, width).to(dtype)
-    got = crop_resize(image, size, box=box, antialias=antialias)
+    got = crop_resize(image.to(device), size, box=box, antialias=antialias)
     assert got.dtype == dtype
-    tolerances.check("crop_resize", got, _oracle(image, size, box, antialias))
+    tolerances.check("crop_resize", got.cpu(), _oracle(image, size, box, antialias))
 
 
 @pytest.mark.parametrize("dtype", HALVES)
@@ -111,12 +103,45 @@ def test_boxes_of_whole_pixels_are_torch_interpolate(
     torch.testing.assert_close(got, torchs, rtol=0, atol=1e-11)
 
 
-def test_whole_image_at_its_own_size_is_a_copy() -> None:
-    image = torch.randn(2, 3, 33, 33)
-    got = crop_resize(image, 33)
-    torch.testing.assert_close(got, image, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, *HALVES])
+def test_pixels_that_keep_their_size_are_copied(dtype: torch.dtype, antialias: bool) -> None:
+    image = torch.randn(2, 3, 33, 40).to(dtype)
+    image[0, 0, 5, 5] = float("inf")  # 0 * inf would spoil its row and column
+    got = crop_resize(image, 32, box=(1 / 33, 4 / 40, 1.0, 36 / 40), antialias=antialias)
+    assert torch.equal(got, image[:, :, 1:, 4:36])
+    assert got.is_contiguous()
     got.fill_(7.0)
     assert not bool((image == 7.0).any())
+    whole = torch.randn(2, 3, 8, 8).to(dtype)
+    got = crop_resize(whole, 8, antialias=antialias)
+    assert torch.equal(got, whole)
+    assert got.data_ptr() != whole.data_ptr()
+
+
+def test_a_crop_met_in_inference_mode_serves_training_later() -> None:
+    box = (0.123, 0.0, 0.789, 1.0)  # of no other test: what is kept of it is made here
+    with torch.inference_mode():
+        frozen = crop_resize(torch.ones(1, 1, 10, 10), 4, box=box)
+    image = torch.ones(1, 1, 10, 10, requires_grad=True)
+    got = crop_resize(image, 4, box=box)
+    got.sum().backward()
+    assert torch.equal(got, frozen)
+    assert image.grad is not None
+    assert image.grad.sum().item() == pytest.approx(16)
+
+
+def test_tracing_leaves_nothing_behind() -> None:
+    box = (0.321, 0.0, 0.777, 1.0)  # of no other test
+    assert crop_resize(torch.ones(2, 1, 10, 10, device="meta"), 4, box=box).shape == (2, 1, 4, 4)
+    with FakeTensorMode() as mode:
+        shape = crop_resize(mode.from_tensor(torch.ones(2, 1, 10, 10)), 4, box=box).shape
+    assert shape == (2, 1, 4, 4)
+    got = crop_resize(torch.ones(2, 1, 10, 10), 4, box=box)
+    assert type(got) is Tensor
+    torch.testing.assert_close(got, torch.ones(2, 1, 4, 4))
+    with FakeTensorMode() as mode:  # and does not meet what the real call has left
+        assert crop_resize(mode.from_tensor(torch.ones(2, 1, 10, 10)), 4, box=box).shape == (2, 1, 4, 4)
 
 
 def test_moves_continuously_with_the_box() -> None:
@@ -254,9 +279,9 @@ def test_boxes_it_cannot_take(box: Box) -> None:
         crop_resize(torch.zeros(1, 1, 8, 8), 4, box=box)
 
 
-@pytest.mark.parametrize("size", [0, -3])
-def test_sizes_it_cannot_take(size: int) -> None:
-    with pytest.raises(KernelError, match="expected size >= 1"):
+@pytest.mark.parametrize("size", [0, -3, 1.5])
+def test_sizes_it_cannot_take(size: Any) -> None:
+    with pytest.raises(KernelError, match="expected a whole size >= 1"):
         crop_resize(torch.zeros(1, 1, 8, 8), size)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sdx_kernels import dispatch
+from sdx_kernels import dispatch, layout
 from sdx_kernels.crop_resize.reference import crop_resize_reference
 
 __all__ = ["crop_resize"]
@@ -42,13 +42,13 @@ def crop_resize(
             the image, or a Triton implementation, which this version does not have.
     """
     dispatch.check("crop_resize", impl)
-    if image.ndim != 4 or image.dtype not in dispatch.DTYPES or 0 in image.shape[2:]:
+    if image.ndim != 4 or image.dtype not in layout.DTYPES or 0 in image.shape[2:]:
         raise dispatch.KernelError(
             "crop_resize: expected a floating-point image [N, C, H, W] with pixels, "
             f"got {image.dtype} {list(image.shape)}"
         )
-    if size < 1:
-        raise dispatch.KernelError(f"crop_resize: expected size >= 1, got {size}")
+    if not (isinstance(size, int) and size >= 1):
+        raise dispatch.KernelError(f"crop_resize: expected a whole size >= 1, got {size!r}")
     top, left, bottom, right = box
     if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
         raise dispatch.KernelError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sdx_kernels import dispatch
+from sdx_kernels import dispatch, layout
 from sdx_kernels.embedding_loss.reference import embedding_loss_reference
 
 __all__ = ["embedding_loss"]
@@ -35,7 +35,7 @@ def embedding_loss(
             f"embedding_loss: expected two embeddings [N, D] of one shape, got {list(student.shape)} and "
             f"{list(teacher.shape)}"
         )
-    if student.dtype not in dispatch.DTYPES or teacher.dtype not in dispatch.DTYPES:
+    if student.dtype not in layout.DTYPES or teacher.dtype not in layout.DTYPES:
         raise dispatch.KernelError(
             f"embedding_loss: expected floating-point embeddings, got {student.dtype} and {teacher.dtype}"
         )

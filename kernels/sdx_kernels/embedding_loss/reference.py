@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sdx_kernels import layout
+
 _SMALLEST_NORM = 1e-8
 
 
 def embedding_loss_reference(student: Tensor, teacher: Tensor, mse: float, cosine: float) -> tuple[Tensor, Tensor]:
     """See `sdx_kernels.embedding_loss`."""
-    wide = torch.promote_types(torch.promote_types(student.dtype, teacher.dtype), torch.float32)
+    wide = layout.wide(student, teacher)
     s, t = student.to(wide), teacher.to(wide)
     norms = torch.linalg.vector_norm(s, dim=1).clamp_min(_SMALLEST_NORM) * torch.linalg.vector_norm(t, dim=1).clamp_min(
         _SMALLEST_NORM
