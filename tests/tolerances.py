@@ -5,6 +5,10 @@ from __future__ import annotations
 import torch
 
 TOLERANCES: dict[tuple[str, torch.dtype], tuple[float, float]] = {
+    ("bias_act", torch.float64): (1e-14, 1e-13),
+    ("bias_act", torch.float32): (2e-7, 4e-6),
+    ("bias_act", torch.float16): (5e-4, 8e-3),
+    ("bias_act", torch.bfloat16): (4e-3, 6e-2),
     ("crop_resize", torch.float64): (1e-13, 1e-12),
     ("crop_resize", torch.float32): (5e-7, 5e-6),
     ("crop_resize", torch.float16): (5e-4, 4e-3),
@@ -13,6 +17,14 @@ TOLERANCES: dict[tuple[str, torch.dtype], tuple[float, float]] = {
     ("embedding_loss", torch.float32): (1e-6, 1e-6),
     ("embedding_loss", torch.float16): (1e-6, 1e-6),  # inputs are rounded before the oracle sees them
     ("embedding_loss", torch.bfloat16): (1e-6, 1e-6),
+    ("modulated_conv2d", torch.float64): (1e-13, 1e-12),
+    ("modulated_conv2d", torch.float32): (5e-7, 5e-6),
+    ("modulated_conv2d", torch.float16): (5e-4, 8e-3),
+    ("modulated_conv2d", torch.bfloat16): (4e-3, 6e-2),
+    ("upfirdn2d", torch.float64): (1e-13, 1e-12),
+    ("upfirdn2d", torch.float32): (5e-7, 5e-6),
+    ("upfirdn2d", torch.float16): (5e-4, 4e-3),
+    ("upfirdn2d", torch.bfloat16): (4e-3, 3e-2),
 }
 
 

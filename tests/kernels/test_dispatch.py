@@ -10,11 +10,15 @@ import torch
 from torch import Tensor
 
 import sdx_kernels
-from sdx_kernels import KernelError, crop_resize, embedding_loss
+from sdx_kernels import KernelError, bias_act, crop_resize, embedding_loss, modulated_conv2d, upfirdn2d
 
+IMAGE = torch.arange(50.0).view(1, 2, 5, 5)
 CALLS: dict[str, Callable[..., Tensor]] = {
-    "crop_resize": lambda **kwargs: crop_resize(torch.arange(50.0).view(1, 2, 5, 5), 3, **kwargs),
+    "bias_act": lambda **kwargs: bias_act(IMAGE, act="lrelu", **kwargs),
+    "crop_resize": lambda **kwargs: crop_resize(IMAGE, 3, **kwargs),
     "embedding_loss": lambda **kwargs: embedding_loss(torch.eye(3), torch.ones(3, 3), **kwargs)[0],
+    "modulated_conv2d": lambda **kwargs: modulated_conv2d(IMAGE, torch.ones(3, 2, 3, 3), torch.ones(1, 2), **kwargs),
+    "upfirdn2d": lambda **kwargs: upfirdn2d(IMAGE, torch.ones(2), **kwargs),
 }
 
 

@@ -20,7 +20,15 @@ SDX = [
     "Proposal",
     "SdxError",
 ]
-SDX_KERNELS = ["KernelError", "backend", "crop_resize", "embedding_loss"]
+SDX_KERNELS = [
+    "KernelError",
+    "backend",
+    "bias_act",
+    "crop_resize",
+    "embedding_loss",
+    "modulated_conv2d",
+    "upfirdn2d",
+]
 
 
 @pytest.mark.parametrize(("package", "names"), [(sdx, SDX), (sdx_kernels, SDX_KERNELS)])
@@ -36,9 +44,11 @@ def test_signatures_of_the_kernels() -> None:
             f"{p.name}{'' if p.default is p.empty else f'={p.default!r}'}"
             for p in inspect.signature(getattr(sdx_kernels, name)).parameters.values()
         ]
-        for name in ("crop_resize", "embedding_loss")
+        for name in SDX_KERNELS
+        if name not in ("KernelError", "backend")
     }
     assert parameters == {
+        "bias_act": ["x", "bias=None", "dim=1", "act='linear'", "alpha=None", "gain=None", "clamp=None", "impl='auto'"],
         "crop_resize": [
             "image",
             "size",
@@ -48,6 +58,34 @@ def test_signatures_of_the_kernels() -> None:
             "impl='auto'",
         ],
         "embedding_loss": ["student", "teacher", "mse=1.0", "cosine=0.0", "impl='auto'"],
+        "modulated_conv2d": [
+            "x",
+            "weight",
+            "styles",
+            "demodulate=True",
+            "up=1",
+            "down=1",
+            "padding=0",
+            "filter=None",
+            "noise=None",
+            "bias=None",
+            "act='linear'",
+            "gain=None",
+            "clamp=None",
+            "roi=None",
+            "flip_weight=True",
+            "impl='auto'",
+        ],
+        "upfirdn2d": [
+            "x",
+            "filter",
+            "up=1",
+            "down=1",
+            "padding=0",
+            "flip_filter=False",
+            "gain=1.0",
+            "impl='auto'",
+        ],
     }
 
 

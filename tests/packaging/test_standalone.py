@@ -48,12 +48,16 @@ def _modules() -> list[str]:
 
 def test_kernels_work_where_only_torch_is_installed() -> None:
     _check(
-        BLOCK.format(blocked=["sdx", "triton", "timm", "torchvision", "pydantic"])
+        BLOCK.format(blocked=["sdx", "triton", "numpy", "timm", "torchvision", "pydantic"])
         + """
 import torch
-from sdx_kernels import crop_resize, embedding_loss
+from sdx_kernels import bias_act, crop_resize, embedding_loss, modulated_conv2d, upfirdn2d
 image = torch.ones(1, 3, 8, 8)
 assert torch.allclose(crop_resize(image, 4, antialias=True), torch.ones(1, 3, 4, 4))
+assert torch.allclose(upfirdn2d(image, torch.ones(2) / 2, down=2), torch.ones(1, 3, 4, 4))
+assert torch.allclose(bias_act(image, torch.ones(3), act="relu", gain=1.0), 2 * image)
+flat = modulated_conv2d(image, torch.ones(2, 3, 1, 1), torch.ones(1, 3))
+assert torch.allclose(flat, torch.full((1, 2, 8, 8), 3**0.5))
 assert embedding_loss(torch.eye(3), torch.eye(3), cosine=1.0)[0].item() == 0.0
 assert "sdx" not in sys.modules and "triton" not in sys.modules
 """

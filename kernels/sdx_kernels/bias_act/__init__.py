@@ -1,0 +1,65 @@
+"""Bias, activation, gain and clamp in one step."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from sdx_kernels import dispatch, layout
+from sdx_kernels.bias_act.reference import DEFAULT_GAIN, bias_act_reference
+
+__all__ = ["Activation", "bias_act"]
+
+Activation = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
+
+
+def bias_act(
+    x: Tensor,
+    bias: Tensor | None = None,
+    *,
+    dim: int = 1,
+    act: Activation = "linear",
+    alpha: float | None = None,
+    gain: float | None = None,
+    clamp: float | None = None,
+    impl: dispatch.Impl = "auto",
+) -> Tensor:
+    """Return ``clamp(gain * act(x + bias))``, StyleGAN2's epilogue (Karras et al. 2020).
+
+    Args:
+        x: float16, bfloat16, float32 or float64 of any shape; a dense memory format is kept.
+        bias: [x.shape[dim]], added along ``dim``.
+        dim: the dimension of the bias; counts only with one.
+        act: "linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus" or "swish" (x * sigmoid(x)).
+        alpha: slope of lrelu below 0, 0.2 if None; the other activations have no such parameter.
+        gain: multiplier after the activation; None = sqrt(2) for relu, lrelu and swish, 1 for the others.
+        clamp: limit the result to [-clamp, clamp]; no gradient flows where the unlimited result lies on or beyond it.
+        impl: see `sdx_kernels.backend`.
+
+    Returns:
+        The shape and dtype of ``x``, never ``x`` itself; computed in float32 or better and rounded once. Gradients of
+        any order flow to ``x`` and ``bias``.
+
+    Raises:
+        KernelError: for another dtype, a bias that does not fit, an unknown activation, alpha for one that has none,
+            a clamp that is not positive, or a Triton implementation, which this version does not have.
+    """
+    dispatch.check("bias_act", impl)
+    if x.dtype not in layout.DTYPES:
+        raise dispatch.KernelError(f"bias_act: expected a floating-point tensor, got {x.dtype}")
+    if act not in DEFAULT_GAIN:
+        raise dispatch.KernelError(f"bias_act: expected act one of {', '.join(DEFAULT_GAIN)}, got {act!r}")
+    if alpha is not None and act != "lrelu":
+        raise dispatch.KernelError(f"bias_act: expected alpha for lrelu alone, got alpha={alpha} for {act}")
+    if clamp is not None and not clamp > 0:
+        raise dispatch.KernelError(f"bias_act: expected clamp > 0 or None, got {clamp}")
+    if bias is not None:
+        if not -x.ndim <= dim < x.ndim:
+            raise dispatch.KernelError(f"bias_act: expected dim within a tensor of rank {x.ndim}, got {dim}")
+        if bias.shape != x.shape[dim : dim + 1 or None] or bias.dtype not in layout.DTYPES:
+            raise dispatch.KernelError(
+                f"bias_act: expected a floating-point bias [{x.shape[dim]}] for dimension {dim} of {list(x.shape)}, "
+                f"got {bias.dtype} {list(bias.shape)}"
+            )
+    return bias_act_reference(x, bias, dim, act, alpha, gain, clamp)

@@ -1,0 +1,114 @@
+"""The specification of modulated_conv2d: one dense convolution between two scalings, then the epilogue."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d
+
+from sdx_kernels import layout
+from sdx_kernels.bias_act import Activation, bias_act
+from sdx_kernels.dispatch import KernelError
+from sdx_kernels.upfirdn2d import upfirdn2d
+
+_EPSILON = 1e-8
+
+
+def modulated_conv2d_reference(
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    *,
+    demodulate: bool,
+    up: int,
+    down: int,
+    padding: int,
+    filter: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    act: Activation,
+    gain: float | None,
+    clamp: float | None,
+    roi: tuple[int, int, int, int] | None,
+    flip_weight: bool,
+) -> Tensor:
+    """See `sdx_kernels.modulated_conv2d`."""
+    wide = layout.wide(x, weight, styles)
+    w, s = weight.to(wide), styles.to(wide)
+    with layout.without_autocast(x.device):
+        y = _resampled_conv(x.to(wide) * s[:, :, None, None], w, filter, up, down, padding, flip_weight)
+        if demodulate:
+            dcoef = (s.square() @ w.square().sum((2, 3)).T + _EPSILON).rsqrt()  # [N, O]
+            y = y * dcoef[:, :, None, None]
+    height, width = y.shape[2:]
+    noise = None if noise is None else _fitting(noise, x.shape[0], height, width).to(wide)
+    if roi is not None:
+        top, left, bottom, right = roi
+        if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+            raise KernelError(
+                "modulated_conv2d: expected roi (top, left, bottom, right) ordered within the output "
+                f"{height}x{width}, got {roi}"
+            )
+        y = y[:, :, top:bottom, left:right]
+        noise = None if noise is None else noise[..., top:bottom, left:right]
+    if noise is not None:
+        y = y + noise
+    return layout.like(bias_act(y, bias, act=act, gain=gain, clamp=clamp, impl="reference").to(x.dtype), x)
+
+
+def _resampled_conv(
+    x: Tensor, weight: Tensor, filter: Tensor | None, up: int, down: int, padding: int, flip_weight: bool
+) -> Tensor:
+    """Return resample(conv(x, weight)) in the order that touches the fewest pixels; all orders are one function."""
+    taps_y, taps_x = (1, 1) if filter is None else (filter.shape[0], filter.shape[-1])
+    kernel_y, kernel_x = weight.shape[2:]
+    left, right = _pads(padding, taps_x, up, down)
+    top, bottom = _pads(padding, taps_y, up, down)
+    _check_output(x, (top + bottom, left + right), (taps_y, taps_x), (kernel_y, kernel_x), up, down)
+    if not flip_weight:
+        weight = weight.flip((2, 3))
+    if up > 1:
+        # A transposed convolution does not multiply the inserted zeros. It reaches k - 1 pixels beyond the image, and
+        # its last inserted zeros are missing, so the filter's padding shrinks by that much.
+        y = conv_transpose2d(x, weight.flip((2, 3)).transpose(0, 1), stride=up)
+        sides = (left - kernel_x + 1, right - kernel_x + up, top - kernel_y + 1, bottom - kernel_y + up)
+        y = upfirdn2d(y, filter, padding=sides, gain=up**2, impl="reference")
+        return y if down == 1 else upfirdn2d(y, filter, down=down, impl="reference")
+    if down > 1:
+        # The convolution skips the pixels that downsampling would drop, once the filter has gone before it.
+        low = upfirdn2d(x, filter, padding=(left, right, top, bottom), impl="reference")
+        return conv2d(low, weight, stride=down)
+    if padding < 0:
+        return conv2d(upfirdn2d(x, None, padding=padding, impl="reference"), weight)
+    return conv2d(x, weight, padding=padding)
+
+
+def _pads(padding: int, taps: int, up: int, down: int) -> tuple[int, int]:
+    """Return the zeros before and after one axis of the upsampled image."""
+    before = after = padding
+    if up > 1:
+        before, after = before + (taps + up - 1) // 2, after + (taps - up) // 2
+    if down > 1:
+        before, after = before + (taps - down + 1) // 2, after + (taps - down) // 2
+    return before, after
+
+
+def _check_output(
+    x: Tensor, pads: tuple[int, int], taps: tuple[int, int], kernel: tuple[int, int], up: int, down: int
+) -> None:
+    passes = (up > 1) + (down > 1)
+    for length, pad, tap, size in zip(x.shape[2:], pads, taps, kernel, strict=True):
+        if length * up + pad < size + passes * (tap - 1):
+            raise KernelError(
+                f"modulated_conv2d: expected padded images of at least {size + passes * (tap - 1)} pixels a side for "
+                f"this kernel and filter, got {length * up + pad} from {list(x.shape)}, up={up}"
+            )
+
+
+def _fitting(noise: Tensor, n: int, height: int, width: int) -> Tensor:
+    allowed = ([height, width], [1, 1, height, width], [n, 1, height, width])
+    if list(noise.shape) not in allowed or noise.dtype not in layout.DTYPES:
+        raise KernelError(
+            f"modulated_conv2d: expected floating-point noise [{height}, {width}], [1, 1, {height}, {width}] or "
+            f"[{n}, 1, {height}, {width}], got {noise.dtype} {list(noise.shape)}"
+        )
+    return noise
