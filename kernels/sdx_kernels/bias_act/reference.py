@@ -61,6 +61,6 @@ def bias_act_reference(
     # Multiplied even by 1, so that the result is never the argument.
     y = y * (DEFAULT_GAIN[act] if gain is None else gain)
     if clamp is not None:
-        # torch.clamp lets the gradient through where y lies on the limit itself.
+        # clamp lets the gradient through where y lies on the limit itself in some versions of torch, and not in 2.15.
         y = torch.where(y.abs() < clamp, y, y.detach().clamp(-clamp, clamp))
     return y.to(x.dtype)
