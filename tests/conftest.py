@@ -22,11 +22,3 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device")
     return torch.device(request.param)
-
-
-@pytest.fixture
-def real_dir() -> Path:
-    """The folder of real faces and a real teacher, which never enter the repository."""
-    if not REAL.is_dir():
-        pytest.skip("real faces and teacher are not at ../shared/real")
-    return REAL
