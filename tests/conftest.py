@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-
-REAL = Path(__file__).parents[2] / "shared" / "real"
 
 
 @pytest.fixture(autouse=True)
