@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import zlib
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from sdx import pictures
 from sdx.errors import DataError
 
 MAX_SIDE = 1024
 """Largest side in pixels of a verification image; the field's are 112, and a bomb is refused before it is decoded."""
-
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
-"""All that Pillow raises for bytes that are no image."""
 
 
 class Images(Protocol):
@@ -108,14 +93,12 @@ class EncodedImages:
         where = f"{self._source}: item {item}"
         encoded = self._data[self._offsets[item] : self._offsets[item + 1]]
         try:
-            with Image.open(io.BytesIO(encoded.tobytes()), formats=("JPEG", "PNG")) as image:
-                self._check(where, *image.size)
-                return np.array(image.convert("RGB"))
-        except _BROKEN as error:
-            raise DataError(f"{where}: expected a JPEG or PNG image, got {len(encoded)} bytes that are none") from error
+            return np.array(pictures.decode(encoded.tobytes(), self._check))
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
 
-    def _check(self, where: str, width: int, height: int) -> None:
+    def _check(self, width: int, height: int) -> None:
         side = self._size or width
         if width != side or height != side or side > MAX_SIDE:
             expected = f"{side} x {side}, as the first" if self._size else f"a square of at most {MAX_SIDE} pixels"
-            raise DataError(f"{where}: expected {expected}, got an image of {width} x {height}: align and resize it")
+            raise DataError(f"expected {expected}, got an image of {width} x {height}: align and resize it")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
-import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sdx import pictures
 from sdx.errors import DataError
 from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
 
@@ -26,6 +26,8 @@ LARGEST_IMAGE = 1 << 26
 """Pixels of one image, for the same reason."""
 HELD_OUT_SHARE = 20
 """One image in so many is kept for validation."""
+_BROKEN_ENTRY = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""All that zipfile raises for an entry that is damaged, encrypted, or packed in a way it does not know."""
 _SPLIT = HELD_OUT  # epoch number of the shuffle that separates the held-out images
 
 
@@ -103,15 +105,7 @@ class FolderSource:
 
 def decode(data: bytes, size: int) -> np.ndarray:
     """Return the centre square of a JPEG or PNG as uint8 [size, size, 3], RGB; raises DataError if it is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-                if image.width * image.height > LARGEST_IMAGE:
-                    raise DataError(f"expected at most {LARGEST_IMAGE} pixels, got {image.width} x {image.height}")
-                picture = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"expected a JPEG or PNG image, got {len(data)} bytes that do not decode") from error
+    picture = pictures.decode(data, _accept)
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     if (side, side) != picture.size:
@@ -119,6 +113,11 @@ def decode(data: bytes, size: int) -> np.ndarray:
     if side != size:
         picture = picture.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(picture)
+
+
+def _accept(width: int, height: int) -> None:
+    if width * height > LARGEST_IMAGE:
+        raise DataError(f"expected at most {LARGEST_IMAGE} pixels, got {width} x {height}")
 
 
 def _open(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
@@ -144,7 +143,7 @@ def _open(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
             raise DataError(f"expected at most {LARGEST_FILE} bytes, got {sizes[name]}")
         try:
             return archive.read(name)
-        except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        except _BROKEN_ENTRY as error:
             raise DataError(f"expected a readable zip entry, got {error}") from error
 
     return sorted(sizes), read_entry
