@@ -39,7 +39,7 @@ class SourceConfig(Section):
 
 
 class StudentConfig(Section):
-    """One student: `architecture` is a name of `sdx.networks` or a class as `module:Name`."""
+    """One student: `architecture` is a name of `sdx.networks.ARCHITECTURES` or `timm:NAME`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     architecture: str

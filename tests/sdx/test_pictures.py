@@ -55,9 +55,9 @@ def test_other_formats_are_refused(kind: str) -> None:
 
 def test_size_is_looked_at_before_decoding() -> None:
     header = bytearray(_encoded("PNG")[:60])  # no pixel data at all
+
+    def refuse(width: int, height: int) -> None:
+        raise DataError(f"{width} x {height}")
+
     with pytest.raises(DataError, match="16 x 16"):
-
-        def refuse(width: int, height: int) -> None:
-            raise DataError(f"{width} x {height}")
-
         pictures.decode(bytes(header), refuse)

@@ -51,7 +51,9 @@ class PixelPca:
         return torch.matmul(pixels - self._mean, self._weight)
 
 
-def random_student(architecture: str, embedding: int, seed: int, face: Tensor, frame: Frame) -> Teacher:
+def random_student(
+    architecture: str, embedding: int, seed: int, face: Tensor, frame: Frame, *, size: int | None = None
+) -> Teacher:
     """Return a student that has learnt nothing, its BatchNorm statistics set: 0 % of the way to the teacher.
 
     One seed says little (figures move 3 to 5 points with it): average several.
@@ -63,10 +65,11 @@ def random_student(architecture: str, embedding: int, seed: int, face: Tensor, f
         face: float32 [N, 3, S, S] in [-1, 1], N >= 64 (what is over a multiple of 64 is not used): faces of the source
             the student learns from, for the statistics.
         frame: how they sit in their images.
+        size: side of its input in pixels; what the architecture is made for unless given.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        student = students.build(f"random-{seed}", architecture, embedding)
+        student = students.build(f"random-{seed}", architecture, embedding, size=size)
     starts = range(0, len(face) - _CALIBRATION_BATCH + 1, _CALIBRATION_BATCH)
     batches = (view(face[start : start + _CALIBRATION_BATCH], frame, student.spec) for start in starts)
     students.calibrate_batchnorm(student.network, batches)

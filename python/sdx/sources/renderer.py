@@ -48,11 +48,10 @@ class RendererSource:
 
     def draw(self, index: Tensor, latent: Tensor) -> Batch:
         """Return the rendered faces of latents float32 [B, L]; the sensor's noise is keyed by index."""
-        with torch.inference_mode():
-            noise = self._random.normals(Stream.GRAIN, index.numpy(), 3 * self.size**2)
-            grain = torch.from_numpy(noise).view(-1, 3, self.size, self.size)
-            face = render(latent, size=self.size, nuisance=self._nuisance, grain=grain)
-        return Batch(index, face.clone(), latent=latent, group=self._population.group(latent))
+        noise = self._random.normals(Stream.GRAIN, index.numpy(), 3 * self.size**2)
+        grain = torch.from_numpy(noise).view(-1, 3, self.size, self.size)
+        face = render(latent, size=self.size, nuisance=self._nuisance, grain=grain)
+        return Batch(index, face, latent=latent, group=self._population.group(latent))
 
 
 class LabelledRendererSource:

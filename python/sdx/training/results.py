@@ -94,7 +94,7 @@ def evaluate(
         faces = sources.held_out(source, _BASELINE_FACES)
         randoms = {
             s.meta.name: [
-                random_student(s.meta.architecture, s.meta.embedding, seed, faces.face, source.frame)
+                random_student(s.meta.architecture, s.meta.embedding, seed, faces.face, source.frame, size=s.spec.size)
                 for seed in range(RANDOM_SEEDS)
             ]
             for s in students

@@ -133,7 +133,7 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise ArtefactError(f"{path}: expected a model file, got {'a folder' if path.is_dir() else 'nothing there'}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (safetensors.SafetensorError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ArtefactError(f"{path}: not a safetensors file or damaged ({reason}): get the file again") from error

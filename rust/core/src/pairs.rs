@@ -31,7 +31,7 @@ pub fn fail<T>(expected: impl Into<String>, got: impl Into<String>) -> Result<T>
 }
 
 /// A share of counts as a float; exact for counts below 2^53.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss)] // none below 2^53
 pub fn rate(part: usize, whole: usize) -> f64 {
     part as f64 / whole as f64
 }

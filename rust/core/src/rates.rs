@@ -84,7 +84,7 @@ fn fmr_fnmr(point: &Point, all: Count) -> (f64, f64) {
 }
 
 /// Trapezoids under the ROC curve, which is the rank statistic with ties counted half; in integers, hence exact.
-#[allow(clippy::cast_precision_loss)]
+#[allow(clippy::cast_precision_loss)] // the one rounding, at the end
 fn area(points: &[Point], all: Count) -> f64 {
     let twice: u128 = points
         .windows(2)

@@ -49,7 +49,7 @@ def test_coordinate_inverts_physical() -> None:
 @pytest.mark.parametrize(
     "call", [lambda: p.coordinate("yaw", 95.0), lambda: p.coordinate("nose", 0.0), lambda: p.position("nose")]
 )
-def test_impossible_values_and_unknown_names_are_one_line(call) -> None:  # type: ignore[no-untyped-def]
+def test_impossible_values_and_unknown_names_are_one_line(call) -> None:
     with pytest.raises(SdxError) as caught:
         call()
     assert "\n" not in str(caught.value)

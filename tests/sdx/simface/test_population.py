@@ -13,7 +13,7 @@ N = 6000
 
 
 def people(split: str = "T", seed: int = 5) -> Population:
-    return Population(split, "wild", Philox(seed))  # type: ignore[arg-type]  # hostile splits are a test
+    return Population(split, "wild", Philox(seed))  # hostile splits are a test
 
 
 def test_latent_is_a_function_of_seed_split_identity_and_view() -> None:
@@ -76,7 +76,7 @@ def test_wrong_arguments_are_refused_in_a_line() -> None:
     with pytest.raises(ConfigError, match="split out of G, T"):
         people("E")
     with pytest.raises(ConfigError, match="got 'studio'"):
-        Population("T", "studio", Philox(1))  # type: ignore[arg-type]  # on purpose
+        Population("T", "studio", Philox(1))  # on purpose
     for identity, view, text in (
         (one.float(), one, "identity int64"),
         (one, torch.tensor([0, 1]), "view int64"),

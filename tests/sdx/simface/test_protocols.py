@@ -99,4 +99,4 @@ def test_rendered_images_do_not_depend_on_the_batch() -> None:
 @pytest.mark.parametrize(("name", "split"), [("sim-hard", "E-dev"), ("sim-easy", "T")])
 def test_unknown_sets_and_splits(name: str, split: str) -> None:
     with pytest.raises(ConfigError, match=r"^expected"):
-        protocols.pairs(name, split, Philox(1))  # type: ignore[arg-type]  # on purpose
+        protocols.pairs(name, split, Philox(1))  # on purpose

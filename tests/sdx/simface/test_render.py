@@ -194,5 +194,5 @@ def test_wrong_arguments_are_refused_in_a_line(change: dict[str, object], text: 
     arguments: dict[str, object] = {"latent": torch.zeros(2, p.DIMENSION), **change}
     latent = arguments.pop("latent")
     with pytest.raises(ConfigError, match=text) as caught:
-        render(latent, **arguments)  # type: ignore[arg-type]  # on purpose
+        render(latent, **arguments)  # on purpose
     assert "\n" not in str(caught.value)
