@@ -29,9 +29,8 @@ def main() -> None:
         start = time.perf_counter()
         render(latent, grain=grain)
         seconds.append(time.perf_counter() - start)
-    print(
-        f"{sys.argv[1]} threads, batch {batch}: median {batch / median(seconds):.0f} faces/s, best {batch / min(seconds):.0f}"
-    )
+    typical, best = batch / median(seconds), batch / min(seconds)
+    print(f"{sys.argv[1]} threads, batch {batch}: median {typical:.0f} faces/s, best {best:.0f}")
 
 
 if __name__ == "__main__":
