@@ -7,15 +7,19 @@ from sdx_kernels.bias_act import bias_act
 from sdx_kernels.crop_resize import crop_resize
 from sdx_kernels.dispatch import KernelError, backend
 from sdx_kernels.embedding_loss import embedding_loss
-from sdx_kernels.modulated_conv2d import modulated_conv2d
+from sdx_kernels.modulated_conv2d import NoiseKey, PackedWeight, Rgb, modulated_conv2d, styled_layer
 from sdx_kernels.upfirdn2d import upfirdn2d
 
 __all__ = [
     "KernelError",
+    "NoiseKey",
+    "PackedWeight",
+    "Rgb",
     "backend",
     "bias_act",
     "crop_resize",
     "embedding_loss",
     "modulated_conv2d",
+    "styled_layer",
     "upfirdn2d",
 ]

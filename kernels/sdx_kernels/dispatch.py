@@ -6,7 +6,7 @@ from typing import Literal
 
 Impl = Literal["auto", "triton", "reference"]
 
-OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "upfirdn2d")
+OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "styled_layer", "upfirdn2d")
 
 _TRITON_KERNELS: frozenset[str] = frozenset()
 """Ops that have a Triton kernel in this version."""

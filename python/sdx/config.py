@@ -9,7 +9,7 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,13 +24,34 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Settings(Section):
+    """Base of a whole configuration: what a run folder holds as config.toml.
+
+    ``may_change`` names the keys that do not alter what has been learnt so far; every other difference refuses to
+    resume.
+    """
+
+    may_change: ClassVar[frozenset[str]] = frozenset()
+
+
+C = TypeVar("C", bound=Settings)
+
+
 class SourceConfig(Section):
-    """Where faces come from: `simface`, `simface-labelled`, `folder`, or a class as `module:Name`."""
+    """Where faces come from: `simface`, `simface-labelled`, `stylegan2`, `folder`, or a class as `module:Name`."""
 
     kind: str = "simface"
     path: str | None = Field(None, description="folder or zip of images (kind folder)")
     frame: Frame = "aligned"
-    size: int = Field(64, ge=16, le=1024, description="side of a face in pixels")
+    size: int | None = Field(
+        None,
+        ge=16,
+        le=1024,
+        description="side of a face in pixels; None = 64 rendered, 128 from files, a generator's own",
+    )
+    generator: str = Field("simface-64", description="generator file or built-in name (kind stylegan2), or random-256")
+    psi: float = Field(1.0, ge=-2, le=2, description="truncation of w, 1 = none (kind stylegan2)")
+    noise: Literal["random", "const", "none"] = Field("random", description="of the layers (kind stylegan2)")
     split: Literal["G", "T"] = "G"
     nuisance: Literal["wild", "portrait"] = "wild"
     identities: int = Field(3000, ge=2, description="people of a labelled source")
@@ -80,7 +101,8 @@ class OptimizerConfig(Section):
     lr: float = Field(1e-3, gt=0)
     head_lr: float = Field(1.0, gt=0, description="multiplier of lr for a margin head")
     weight_decay: float = Field(0.0, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of Adam's two moments")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     schedule: Literal["constant", "step", "cosine"] = "constant"
     warmup: int = Field(0, ge=0, description="images of linear warm-up")
@@ -95,8 +117,12 @@ class AugmentConfig(Section):
     degrade: float = Field(0.0, ge=0, le=1, description="share of student views seen at a quarter to full resolution")
 
 
-class RunConfig(Section):
+class RunConfig(Settings):
     """Everything that decides a run's result. Recipes return one; a run folder stores it as config.toml."""
+
+    may_change = frozenset(
+        {"images", "eval", "baselines", "log_every", "validate_every", "eval_every", "checkpoint_every"}
+    )
 
     recipe: str
     seed: int = Field(0, ge=0, lt=2**63)
@@ -134,13 +160,7 @@ class RunConfig(Section):
         return self
 
 
-MAY_CHANGE_ON_RESUME = frozenset(
-    {"images", "eval", "baselines", "log_every", "validate_every", "eval_every", "checkpoint_every"}
-)
-"""Keys that do not alter what has been learnt so far; every other difference refuses to resume."""
-
-
-def override(config: RunConfig, assignments: Mapping[str, str]) -> RunConfig:
+def override(config: C, assignments: Mapping[str, str]) -> C:
     """Return `config` with command-line assignments applied, ``{"source.frame": "ffhq", "students": "small"}``.
 
     Whole sections take a shorthand (`source=FOLDER`, `students=small,tinyfar-c`, `sampler=fresh`, `loss=cosine`);
@@ -150,18 +170,18 @@ def override(config: RunConfig, assignments: Mapping[str, str]) -> RunConfig:
     for key, value in sorted(assignments.items(), key=lambda item: item[0].count(".")):
         if not value:
             raise ConfigError(f"{key}: expected a value after '=', got nothing")
-        if key in _SHORTHAND:
+        if key in _SHORTHAND and key in values:
             patch = _SHORTHAND[key](value)
             values[key] = {**values[key], **patch} if isinstance(patch, dict) else patch
         else:
             _assign(values, key, value)
-    return validate(values)
+    return validate(values, type(config))
 
 
-def validate(values: Mapping[str, Any]) -> RunConfig:
+def validate(values: Mapping[str, Any], kind: type[C]) -> C:
     """Return the configuration of a nested dict; raises ConfigError with one line for the first fault."""
     try:
-        return RunConfig.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
@@ -172,34 +192,37 @@ def validate(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(f"{where}: {message}{got}" if where else message) from None
 
 
-def dump(config: RunConfig) -> str:
+def dump(config: Settings) -> str:
     """Return the configuration as TOML; keys that are None are left out (None is every such key's 'off')."""
     return tomli_w.dumps(_without_none(config.model_dump(mode="json")))
 
 
-def load(path: Path) -> RunConfig:
+def load(path: Path, kind: type[C]) -> C:
     """Read `dump`'s TOML; raises ConfigError for unreadable files, unknown keys and wrong types."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: expected a TOML configuration, got {error}") from error
     # A key that is absent from the file was None when it was written, not the default of this version.
-    return validate({**dict.fromkeys(_optional_keys()), **values})
+    return validate({**dict.fromkeys(_optional_keys(kind)), **values}, kind)
 
 
-def differences(old: RunConfig, new: RunConfig) -> list[str]:
+def differences(old: C, new: C) -> list[str]:
     """Return one line for each key that differs and may not change on resume."""
     a, b = dict(_flatten(old.model_dump(mode="json"))), dict(_flatten(new.model_dump(mode="json")))
     keys = [key for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
     return [
         f"{key}: {a.get(key)} in the run folder, {b.get(key)} now"
         for key in keys
-        if key.split(".")[0] not in MAY_CHANGE_ON_RESUME
+        if key.split(".")[0] not in new.may_change
     ]
 
 
-def _source_shorthand(value: str) -> dict[str, Any]:
+def source_values(value: str) -> dict[str, Any]:
+    """Return the keys of `SourceConfig` that a shorthand means: a kind, a path, or ``stylegan2:GENERATOR``."""
     path = Path(value)
+    if value.startswith("stylegan2:"):
+        return {"kind": "stylegan2", "generator": value.removeprefix("stylegan2:")}
     if path.exists() or path.suffix.lower() == ".zip" or value.endswith("/"):
         return {"kind": "folder", "path": value}
     return {"kind": value}
@@ -221,7 +244,7 @@ def _list(value: str) -> list[str]:
 
 
 _SHORTHAND: dict[str, Any] = {
-    "source": _source_shorthand,
+    "source": source_values,
     "students": _students_shorthand,
     "sampler": _kind,
     "loss": _kind,
@@ -273,11 +296,9 @@ def _without_none(values: Any) -> Any:
     return [_without_none(item) for item in values] if isinstance(values, list) else values
 
 
-def _optional_keys() -> list[str]:
+def _optional_keys(kind: type[Settings]) -> list[str]:
     return [
-        name
-        for name, field in RunConfig.model_fields.items()
-        if not field.is_required() and _allows_none(field.annotation)
+        name for name, field in kind.model_fields.items() if not field.is_required() and _allows_none(field.annotation)
     ]
 
 

@@ -19,11 +19,11 @@ class Philox:
 
     def normals(self, stream: Stream, index: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         """Return standard normals, float32 [len(index), count], the same bits on every CPU."""
-        return _core.normals(self.seed, int(stream), index, count)
+        return _core.normals(self.seed, int(stream), np.ascontiguousarray(index), count)
 
     def uniforms(self, stream: Stream, index: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         """Return uniforms in [0, 1), float32 [len(index), count]."""
-        return _core.uniforms(self.seed, int(stream), index, count)
+        return _core.uniforms(self.seed, int(stream), np.ascontiguousarray(index), count)
 
     def permutation(self, stream: Stream, index: int, length: int) -> NDArray[np.int64]:
         """Return a random order of range(length), int64 [length], a pure function of (seed, stream, index)."""

@@ -22,11 +22,15 @@ SDX = [
 ]
 SDX_KERNELS = [
     "KernelError",
+    "NoiseKey",
+    "PackedWeight",
+    "Rgb",
     "backend",
     "bias_act",
     "crop_resize",
     "embedding_loss",
     "modulated_conv2d",
+    "styled_layer",
     "upfirdn2d",
 ]
 
@@ -45,7 +49,7 @@ def test_signatures_of_the_kernels() -> None:
             for p in inspect.signature(getattr(sdx_kernels, name)).parameters.values()
         ]
         for name in SDX_KERNELS
-        if name not in ("KernelError", "backend")
+        if name not in ("KernelError", "backend", "NoiseKey", "PackedWeight", "Rgb")
     }
     assert parameters == {
         "bias_act": ["x", "bias=None", "dim=1", "act='linear'", "alpha=None", "gain=None", "clamp=None", "impl='auto'"],
@@ -74,6 +78,20 @@ def test_signatures_of_the_kernels() -> None:
             "clamp=None",
             "roi=None",
             "flip_weight=True",
+            "impl='auto'",
+        ],
+        "styled_layer": [
+            "x",
+            "packed",
+            "dcoef",
+            "filter=None",
+            "noise=None",
+            "bias=None",
+            "act='lrelu'",
+            "gain=None",
+            "clamp=None",
+            "next_styles=None",
+            "rgb=None",
             "impl='auto'",
         ],
         "upfirdn2d": [

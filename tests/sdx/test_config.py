@@ -84,10 +84,10 @@ def test_round_trip(recipe: str, tmp_path: Path) -> None:
     made = recipes.get(recipe)
     path = tmp_path / "config.toml"
     path.write_text(config.dump(made), encoding="utf-8")
-    assert config.load(path) == made
+    assert config.load(path, config.RunConfig) == made
     off = config.override(made, {"checkpoint_every": "none", "validate_every": "none", "eval": "none"})
     path.write_text(config.dump(off), encoding="utf-8")
-    assert config.load(path) == off
+    assert config.load(path, config.RunConfig) == off
 
 
 @pytest.mark.parametrize("text", ["images = ", "recipe = 'x'\n", "\x00"])
@@ -95,9 +95,9 @@ def test_load_refuses_damage(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     with pytest.raises(ConfigError):
-        config.load(path)
+        config.load(path, config.RunConfig)
     with pytest.raises(ConfigError, match="expected a TOML configuration"):
-        config.load(tmp_path / "absent.toml")
+        config.load(tmp_path / "absent.toml", config.RunConfig)
 
 
 def test_differences_name_what_may_not_change() -> None:

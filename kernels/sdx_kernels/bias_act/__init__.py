@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor
@@ -48,18 +49,27 @@ def bias_act(
     dispatch.check("bias_act", impl)
     if x.dtype not in layout.DTYPES:
         raise dispatch.KernelError(f"bias_act: expected a floating-point tensor, got {x.dtype}")
-    if act not in DEFAULT_GAIN:
-        raise dispatch.KernelError(f"bias_act: expected act one of {', '.join(DEFAULT_GAIN)}, got {act!r}")
-    if alpha is not None and act != "lrelu":
-        raise dispatch.KernelError(f"bias_act: expected alpha for lrelu alone, got alpha={alpha} for {act}")
-    if clamp is not None and not clamp > 0:
-        raise dispatch.KernelError(f"bias_act: expected clamp > 0 or None, got {clamp}")
-    if bias is not None:
-        if not -x.ndim <= dim < x.ndim:
-            raise dispatch.KernelError(f"bias_act: expected dim within a tensor of rank {x.ndim}, got {dim}")
-        if bias.shape != x.shape[dim : dim + 1 or None] or bias.dtype not in layout.DTYPES:
-            raise dispatch.KernelError(
-                f"bias_act: expected a floating-point bias [{x.shape[dim]}] for dimension {dim} of {list(x.shape)}, "
-                f"got {bias.dtype} {list(bias.shape)}"
-            )
+    check_epilogue("bias_act", x.shape, bias, dim, act, alpha, clamp)
     return bias_act_reference(x, bias, dim, act, alpha, gain, clamp)
+
+
+def check_epilogue(
+    op: str, shape: Sequence[int], bias: Tensor | None, dim: int, act: str, alpha: float | None, clamp: float | None
+) -> None:
+    """Raise KernelError unless these can follow an ``op`` whose result has ``shape``."""
+    if act not in DEFAULT_GAIN:
+        raise dispatch.KernelError(f"{op}: expected act one of {', '.join(DEFAULT_GAIN)}, got {act!r}")
+    if alpha is not None and act != "lrelu":
+        raise dispatch.KernelError(f"{op}: expected alpha for lrelu alone, got alpha={alpha} for {act}")
+    if clamp is not None and not clamp > 0:
+        raise dispatch.KernelError(f"{op}: expected clamp > 0 or None, got {clamp}")
+    if bias is None:
+        return
+    rank = len(shape)
+    if not -rank <= dim < rank:
+        raise dispatch.KernelError(f"{op}: expected dim within a tensor of rank {rank}, got {dim}")
+    if list(bias.shape) != [shape[dim]] or bias.dtype not in layout.DTYPES:
+        raise dispatch.KernelError(
+            f"{op}: expected a floating-point bias [{shape[dim]}] for dimension {dim} of {list(shape)}, "
+            f"got {bias.dtype} {list(bias.shape)}"
+        )

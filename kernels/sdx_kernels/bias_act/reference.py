@@ -24,6 +24,9 @@ DEFAULT_GAIN = {
 }
 """What multiplies each activation where the caller gives no gain."""
 
+HOMOGENEOUS = frozenset({"linear", "relu", "lrelu"})
+"""Activations with act(g * v) = g * act(v) for g > 0, so that a gain may be taken out of or into them."""
+
 _SLOPE = 0.2  # of lrelu below 0
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -54,13 +57,21 @@ def bias_act_reference(
         shape = [1] * x.ndim
         shape[dim] = -1
         y = y + bias.to(wide).reshape(shape)
-    if act == "lrelu":
-        y = functional.leaky_relu(y, _SLOPE if alpha is None else alpha)
-    elif act != "linear":
-        y = _ACTIVATIONS[act](y)
     # Multiplied even by 1, so that the result is never the argument.
-    y = y * (DEFAULT_GAIN[act] if gain is None else gain)
-    if clamp is not None:
-        # clamp lets the gradient through where y lies on the limit itself in some versions of torch, and not in 2.15.
-        y = torch.where(y.abs() < clamp, y, y.detach().clamp(-clamp, clamp))
-    return y.to(x.dtype)
+    y = activate(y, act, alpha) * (DEFAULT_GAIN[act] if gain is None else gain)
+    return limit(y, clamp).to(x.dtype)
+
+
+def activate(y: Tensor, act: str, alpha: float | None = None) -> Tensor:
+    """Return the bare activation of ``y``, which may be ``y`` itself."""
+    if act == "lrelu":
+        return functional.leaky_relu(y, _SLOPE if alpha is None else alpha)
+    return y if act == "linear" else _ACTIVATIONS[act](y)
+
+
+def limit(y: Tensor, clamp: float | None) -> Tensor:
+    """Return ``y`` within [-clamp, clamp], without a gradient where it lies on the limit or beyond."""
+    if clamp is None:
+        return y
+    # clamp lets the gradient through where y lies on the limit itself in some versions of torch, and not in 2.15.
+    return torch.where(y.abs() < clamp, y, y.detach().clamp(-clamp, clamp))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from sdx_kernels import dispatch, layout
-from sdx_kernels.bias_act import Activation
+from sdx_kernels.bias_act import Activation, check_epilogue
 from sdx_kernels.modulated_conv2d.reference import modulated_conv2d_reference
+from sdx_kernels.modulated_conv2d.styled import PackedWeight, Rgb, styled_layer
+from sdx_kernels.random import NoiseKey
 
-__all__ = ["modulated_conv2d"]
+__all__ = ["NoiseKey", "PackedWeight", "Rgb", "modulated_conv2d", "styled_layer"]
 
 Roi = tuple[int, int, int, int]
 
@@ -23,7 +25,7 @@ def modulated_conv2d(
     down: int = 1,
     padding: int = 0,
     filter: Tensor | None = None,
-    noise: Tensor | None = None,
+    noise: Tensor | NoiseKey | None = None,
     bias: Tensor | None = None,
     act: Activation = "linear",
     gain: float | None = None,
@@ -52,7 +54,7 @@ def modulated_conv2d(
         padding: pixels on every side, with respect to the upsampled image; (k - 1) / 2 keeps the size.
         filter: low-pass of the resampling, see `upfirdn2d`; gets no gradient.
         noise: added before the bias, with its strength in it: [H_out, W_out], [1, 1, H_out, W_out] or
-            [N, 1, H_out, W_out].
+            [N, 1, H_out, W_out]; or a `NoiseKey`, whose numbers are made here.
         bias: [O].
         act: activation, see `bias_act`.
         gain: multiplier after the activation, see `bias_act`.
@@ -75,6 +77,7 @@ def modulated_conv2d(
     _check_shapes(x, weight, styles)
     if min(up, down) < 1:
         raise dispatch.KernelError(f"modulated_conv2d: expected factors >= 1, got up={up}, down={down}")
+    check_epilogue("modulated_conv2d", (len(x), len(weight), 1, 1), bias, 1, act, None, clamp)
     return modulated_conv2d_reference(
         x,
         weight,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
 from sdx_kernels import layout
 from sdx_kernels.bias_act import Activation, bias_act
+from sdx_kernels.bias_act.reference import DEFAULT_GAIN, HOMOGENEOUS, activate, limit
 from sdx_kernels.dispatch import KernelError
+from sdx_kernels.random import NoiseKey
 from sdx_kernels.upfirdn2d import upfirdn2d
 
 _EPSILON = 1e-8
@@ -23,7 +26,7 @@ def modulated_conv2d_reference(
     down: int,
     padding: int,
     filter: Tensor | None,
-    noise: Tensor | None,
+    noise: Tensor | NoiseKey | None,
     bias: Tensor | None,
     act: Activation,
     gain: float | None,
@@ -36,9 +39,7 @@ def modulated_conv2d_reference(
     w, s = weight.to(wide), styles.to(wide)
     with layout.without_autocast(x.device):
         y = _resampled_conv(x.to(wide) * s[:, :, None, None], w, filter, up, down, padding, flip_weight)
-        if demodulate:
-            dcoef = (s.square() @ w.square().sum((2, 3)).T + _EPSILON).rsqrt()  # [N, O]
-            y = y * dcoef[:, :, None, None]
+        dcoef = demodulation(w.square().sum((2, 3)), s) if demodulate else None
     height, width = y.shape[2:]
     noise = None if noise is None else _fitting(noise, x.shape[0], height, width).to(wide)
     if roi is not None:
@@ -50,9 +51,37 @@ def modulated_conv2d_reference(
             )
         y = y[:, :, top:bottom, left:right]
         noise = None if noise is None else noise[..., top:bottom, left:right]
+    return layout.like(_epilogue(y, dcoef, noise, bias, act, gain, clamp).to(x.dtype), x)
+
+
+def demodulation(square_sum: Tensor, styles: Tensor) -> Tensor:
+    """Return dcoef, [N, O], of sums of squared taps [O, I] and styles [N, I], in their wider format."""
+    return (styles.square() @ square_sum.T + _EPSILON).rsqrt()
+
+
+def _epilogue(
+    y: Tensor,
+    dcoef: Tensor | None,
+    noise: Tensor | None,
+    bias: Tensor | None,
+    act: Activation,
+    gain: float | None,
+    clamp: float | None,
+) -> Tensor:
+    """Return ``bias_act(y * dcoef + noise)``; what can be is done to the small tensors before they meet ``y``."""
+    outer = DEFAULT_GAIN[act] if gain is None else gain
+    if act not in HOMOGENEOUS or outer <= 0:
+        y = y if dcoef is None else y * dcoef[:, :, None, None]
+        y = y if noise is None else y + noise
+        return bias_act(y, bias, act=act, gain=gain, clamp=clamp, impl="reference")
+    scale = torch.full_like(y[:, :, :1, :1], outer) if dcoef is None else dcoef[:, :, None, None] * outer
+    shift = None if bias is None else bias.to(y.dtype)[None, :, None, None] * outer
     if noise is not None:
-        y = y + noise
-    return layout.like(bias_act(y, bias, act=act, gain=gain, clamp=clamp, impl="reference").to(x.dtype), x)
+        y = torch.addcmul(noise * outer, y, scale)
+        y = y if shift is None else y + shift
+    else:
+        y = y * scale if shift is None else torch.addcmul(shift, y, scale)
+    return limit(activate(y, act), clamp)
 
 
 def _resampled_conv(
@@ -104,7 +133,14 @@ def _check_output(
             )
 
 
-def _fitting(noise: Tensor, n: int, height: int, width: int) -> Tensor:
+def _fitting(noise: Tensor | NoiseKey, n: int, height: int, width: int) -> Tensor:
+    if isinstance(noise, NoiseKey):
+        if noise.index.shape != (n,) or noise.index.dtype != torch.int64:
+            raise KernelError(
+                f"modulated_conv2d: expected a noise key with int64 index [{n}], got {noise.index.dtype} "
+                f"{list(noise.index.shape)}"
+            )
+        return noise.image(height, width)
     allowed = ([height, width], [1, 1, height, width], [n, 1, height, width])
     if list(noise.shape) not in allowed or noise.dtype not in layout.DTYPES:
         raise KernelError(

@@ -8,7 +8,9 @@ import sys
 import click
 
 from sdx.cli.evaluate import evaluate
+from sdx.cli.generate import generate
 from sdx.cli.info import info
+from sdx.cli.pretrain import pretrain
 from sdx.cli.train import train
 from sdx.errors import SdxError
 
@@ -21,7 +23,9 @@ def cli() -> None:
 
 cli.add_command(train)
 cli.add_command(evaluate)
+cli.add_command(generate)
 cli.add_command(info)
+cli.add_command(pretrain)
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from sdx import recipes
 from sdx.errors import ConfigError
 from sdx.report import curve, grid
 from sdx.training import forecast, run, tracking
+from sdx.training.interruption import Interrupted
 from sdx.training.results import Row
-from sdx.training.trainer import Interrupted
 
 RESUMABLE = 75
 """Exit code of a run that was asked to stop and saved its state (sysexits' EX_TEMPFAIL)."""
@@ -44,7 +44,7 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
     if dry_run:
         _print_forecast(config)
         return
-    folder = run_dir or _next_folder(config.recipe)
+    folder = run_dir or next_folder(config.recipe)
     click.echo(f"run folder {folder}")
     try:
         summary = run.train(config, folder)
@@ -66,14 +66,21 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
 
 
 def _configure(arguments: Sequence[str]) -> configuration.RunConfig:
+    name, assignments = split(arguments)
+    return configuration.override(recipes.get(name or "demo"), assignments)
+
+
+def split(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
+    """Return the recipe's name, if given, and the assignments; raises ConfigError for two names."""
     names = [argument for argument in arguments if "=" not in argument]
     if len(names) > 1:
         raise ConfigError(f"expected one recipe and key=value pairs, got {' and '.join(names)}")
     assignments = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
-    return configuration.override(recipes.get(names[0] if names else "demo"), assignments)
+    return (names[0] if names else None), assignments
 
 
-def _next_folder(recipe: str) -> Path:
+def next_folder(recipe: str) -> Path:
+    """Return the first folder of that recipe under ``runs`` that is not there."""
     number = 1
     while (folder := Path("runs") / f"{recipe}-{number}").exists():
         number += 1

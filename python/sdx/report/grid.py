@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,15 @@ from torch import Tensor
 
 
 def write(face: Tensor, path: Path, *, columns: int = 8, scale: int = 1) -> None:
-    """Write faces as one PNG, row by row.
+    """Write `png` of faces to ``path``."""
+    path.write_bytes(png(face, columns=columns, scale=scale))
+
+
+def png(face: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:
+    """Return faces as one PNG, row by row.
 
     Args:
         face: float32 [B, 3, S, S], RGB in [-1, 1].
-        path: the PNG.
         columns: faces in a row.
         scale: every pixel becomes a square of this side.
     """
@@ -24,4 +29,6 @@ def write(face: Tensor, path: Path, *, columns: int = 8, scale: int = 1) -> None
     sheet = np.zeros((rows * columns, size, size, 3), np.uint8)
     sheet[:count] = pixels
     picture = sheet.reshape(rows, columns, size, size, 3).swapaxes(1, 2).reshape(rows * size, columns * size, 3)
-    Image.fromarray(picture.repeat(scale, 0).repeat(scale, 1)).save(path, optimize=True)
+    buffer = io.BytesIO()
+    Image.fromarray(picture.repeat(scale, 0).repeat(scale, 1)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -12,9 +12,13 @@ from sdx.config import SourceConfig
 from sdx.errors import ConfigError
 from sdx.sources.folder import FolderSource
 from sdx.sources.renderer import LabelledRendererSource, RendererSource
+from sdx.sources.stylegan2 import StyleGAN2Source
 from sdx.types import HELD_OUT, Batch, Frame, Proposal, Random
 
-__all__ = ["IndexSource", "LatentSource", "Source", "build", "draw", "held_out", "samples"]
+__all__ = ["IndexSource", "LatentSource", "Source", "build", "draw", "held_out", "samples", "strips"]
+
+RENDERED, FROM_FILES = 64, 128
+"""Side of a face in pixels where the configuration gives none."""
 
 
 class Source(Protocol):
@@ -60,21 +64,25 @@ def build(config: SourceConfig, random: Random) -> LatentSource | IndexSource:
     """Return the configured source; raises ConfigError for an unknown kind and DataError for unreadable data."""
     match config.kind:
         case "simface":
-            return RendererSource(config.split, config.nuisance, config.size, random)
+            return RendererSource(config.split, config.nuisance, config.size or RENDERED, random)
         case "simface-labelled":
             return LabelledRendererSource(
-                config.split, config.nuisance, config.size, config.identities, config.views, random
+                config.split, config.nuisance, config.size or RENDERED, config.identities, config.views, random
+            )
+        case "stylegan2":
+            return StyleGAN2Source(
+                config.generator, psi=config.psi, noise=config.noise, size=config.size, random=random
             )
         case "folder":
             if config.path is None:
                 raise ConfigError("source.path: expected a folder or zip of images, got none; give source=PATH")
-            return FolderSource(config.path, config.frame, config.size, config.corrupt, random)
+            return FolderSource(config.path, config.frame, config.size or FROM_FILES, config.corrupt, random)
         case kind if ":" in kind:
             made = plugins.load(kind)(config, random)
             if not isinstance(made, LatentSource | IndexSource):
                 raise ConfigError(f"source: expected {kind} to make a source with draw(), got {type(made).__name__}")
             return made
-    raise plugins.unknown("source", config.kind, ("simface", "simface-labelled", "folder"))
+    raise plugins.unknown("source", config.kind, ("simface", "simface-labelled", "stylegan2", "folder"))
 
 
 def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
@@ -87,6 +95,20 @@ def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
 def samples(source: LatentSource | IndexSource, count: int) -> Tensor:
     """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1]."""
     return _by_number(source, torch.arange(count)).face
+
+
+def strips(source: LatentSource | IndexSource, count: int, steps: int) -> Tensor:
+    """Return ``count`` rows of ``steps`` faces, from latent 2k straight to latent 2k + 1, [count * steps, 3, S, S].
+
+    All faces of a row have the layer noise of its first. Raises ConfigError for a source without latents.
+    """
+    if not isinstance(source, LatentSource):
+        raise ConfigError(f"{source.name}: expected a source with latents to go from one to another, got one without")
+    index = torch.arange(2 * count)
+    start, end = source.root(index[::2]), source.root(index[1::2])
+    share = torch.linspace(0, 1, steps)[None, :, None]
+    latent = torch.lerp(start[:, None], end[:, None], share).flatten(0, 1)
+    return source.draw(index[::2].repeat_interleave(steps), latent).face
 
 
 def held_out(source: LatentSource | IndexSource, count: int) -> Batch:

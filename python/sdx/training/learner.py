@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from sdx.config import OptimizerConfig
 from sdx.errors import SdxError
 from sdx.students import Student
+from sdx.training import optimizer
 from sdx.training.losses import Loss
 from sdx.types import Batch, Frame
 
@@ -35,7 +35,10 @@ class Learner:
         self._config = config
         self._half_life = ema
         self._averaged = copy.deepcopy(student).eval().requires_grad_(False) if ema else None
-        self.optimizer = _optimizer(config, student, loss)
+        groups: list[dict[str, Any]] = [{"params": list(student.parameters()), "multiplier": 1.0}]
+        if head := list(loss.parameters()):
+            groups.append({"params": head, "multiplier": config.head_lr})
+        self.optimizer = optimizer.build(config, groups)
 
     @property
     def name(self) -> str:
@@ -64,8 +67,7 @@ class Learner:
         """
         self.student.train()
         self.loss.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["multiplier"]
+        optimizer.set_rate(self.optimizer, rate)
         self.optimizer.zero_grad(set_to_none=True)
         loss, similarity = self.loss(self.student(face, frame), target, batch, progress)
         value = float(loss.detach())
@@ -79,7 +81,7 @@ class Learner:
             nn.utils.clip_grad_norm_([*self.student.parameters(), *self.loss.parameters()], self._config.clip)
         self.optimizer.step()
         if self._averaged is not None and self._half_life is not None:
-            _average(self._averaged, self.student, 0.5 ** (len(batch) / self._half_life))
+            optimizer.average(self._averaged, self.student, 0.5 ** (len(batch) / self._half_life))
         return value, similarity
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,26 +100,3 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])
-
-
-def _optimizer(config: OptimizerConfig, student: Student, loss: Loss) -> torch.optim.Optimizer:
-    groups = [{"params": list(student.parameters()), "multiplier": 1.0}]
-    if head := list(loss.parameters()):
-        groups.append({"params": head, "multiplier": config.head_lr})
-    match config.kind:
-        case "adam":
-            return torch.optim.Adam(groups, config.lr, weight_decay=config.weight_decay)
-        case "adamw":
-            return torch.optim.AdamW(groups, config.lr, weight_decay=config.weight_decay)
-        case "sgd":
-            return torch.optim.SGD(groups, config.lr, config.momentum, weight_decay=config.weight_decay)
-
-
-@torch.no_grad()
-def _average(averaged: nn.Module, current: nn.Module, keep: float) -> None:
-    """Move averaged weights and BatchNorm statistics towards the current ones; counters are copied."""
-    old, new = averaged.state_dict(), current.state_dict()
-    floats = [name for name, value in old.items() if value.is_floating_point()]
-    torch._foreach_lerp_([old[name] for name in floats], [new[name] for name in floats], 1 - keep)
-    for name in old.keys() - set(floats):
-        old[name].copy_(new[name])

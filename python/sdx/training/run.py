@@ -103,7 +103,7 @@ def check(config: RunConfig, folder: Path) -> None:
     """
     path = folder / "config.toml"
     if path.exists():
-        if drift := configuration.differences(configuration.load(path), config):
+        if drift := configuration.differences(configuration.load(path, RunConfig), config):
             raise ConfigError(
                 f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
             )

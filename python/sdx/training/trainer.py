@@ -8,10 +8,9 @@ and resumed is the run that was not.
 
 from __future__ import annotations
 
-import signal
+import contextlib
 import time
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any
 
 import torch
@@ -23,14 +22,11 @@ from sdx.config import RunConfig
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder
 from sdx.training import augment, schedule
+from sdx.training.interruption import Interrupted, Interruption
 from sdx.training.learner import Learner
 from sdx.training.sampling import Sampler
 from sdx.training.tracking import Display, Metrics
 from sdx.types import Batch, Proposal, Random
-
-
-class Interrupted(Exception):  # noqa: N818  # not an error: the run was asked to stop and can be resumed
-    """The run was asked to stop (SIGINT or SIGTERM), has saved its state, and can be resumed."""
 
 
 class Trainer:
@@ -69,16 +65,14 @@ class Trainer:
         self.metrics = metrics
         self._evaluate = evaluate
         self._checkpoint = checkpoint
-        self._stop = False
         self._previous: tuple[Tensor, Tensor] | None = None  # index and teacher embedding of the batch before
         self._held_out: tuple[Batch, Tensor | None] | None = None
 
     def run(self, images_seen: int = 0) -> int:
         """Train until ``config.images`` are seen and return their number; raises Interrupted if asked to stop."""
         display = Display(self.config.images, images_seen)
-        handlers = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
         clock = (time.perf_counter(), images_seen)
-        try:
+        with Interruption() as interruption, contextlib.closing(display):
             while images_seen < self.config.images:
                 before = images_seen
                 row = self.step(before)
@@ -92,14 +86,10 @@ class Trainer:
                     self.metrics.write("validate", images_seen, students=self.validate())
                 if schedule.due(self.config.eval_every, before, images_seen):
                     self._evaluate(images_seen)
-                if self._stop or schedule.due(self.config.checkpoint_every, before, images_seen):
+                if interruption.asked or schedule.due(self.config.checkpoint_every, before, images_seen):
                     self._checkpoint(images_seen)
-                if self._stop:
+                if interruption.asked:
                     raise Interrupted
-        finally:
-            display.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
         return images_seen
 
     def step(self, images_seen: int) -> dict[str, Any]:
@@ -159,8 +149,3 @@ class Trainer:
         if previous is not None and target is not None and torch.equal(previous[0], proposal.parent):
             found["teacher_cosine_to_parent"] = float(cosine_similarity(previous[1], target).mean())
         return found
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._stop:  # the second time: at once
-            raise KeyboardInterrupt
-        self._stop = True

@@ -6,25 +6,20 @@ normalisation or a network whose definition has drifted is caught when the file 
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from sdx import networks
 from sdx.align import view
 from sdx.errors import ArtefactError, ConfigError
-from sdx.files import write_atomically
 from sdx.random import Philox
 from sdx.types import InputSpec, Stream
 from sdx.weights.metadata import FORMAT, VERSION, ArtefactMeta, parse
+from sdx.weights.storage import Storage, compare, digest, read, stored, versions, write
 
 SELF_CHECK_TOLERANCE = 2e-4
 """Relative L2 error; other CPUs and thread counts stay under 1e-5, a wrong normalisation of 255/256 makes 4e-3."""
@@ -49,7 +44,7 @@ class Artefact:
     sha256: str = ""
 
 
-def save(path: Path | str, artefact: Artefact, *, storage: Literal["fp32", "fp16"] = "fp32") -> str:
+def save(path: Path | str, artefact: Artefact, *, storage: Storage = "fp32") -> str:
     """Write ``artefact`` so that ``path`` holds either the old file or all of the new one; return its sha256.
 
     Args:
@@ -61,7 +56,7 @@ def save(path: Path | str, artefact: Artefact, *, storage: Literal["fp32", "fp16
     fp16, and where the file cannot be written.
     """
     path, meta = Path(path), artefact.meta
-    state = {name: _stored(tensor, storage) for name, tensor in artefact.network.state_dict().items()}
+    state = stored(artefact.network, storage)
     network = _network(path, meta, artefact.spec, state)
     embedding = _embed_self_check(network, artefact.spec)
     if not bool(torch.isfinite(embedding).all()):
@@ -77,16 +72,10 @@ def save(path: Path | str, artefact: Artefact, *, storage: Literal["fp32", "fp16
             "input": artefact.spec.to_dict(),
             "storage": storage,
             "self_check": tuple(embedding.tolist()),
-            "created_with": {name: _version(name) for name in ("sdx", "torch", "timm")},
+            "created_with": versions(),
         }
     )
-    header = {"format": FORMAT, "version": str(VERSION), "meta": meta.model_dump_json()}
-    data = to_bytes(state, header)
-    try:
-        write_atomically(path, data)
-    except OSError as error:
-        raise ArtefactError(f"{path}: cannot be written ({error.strerror or error}): check folder and space") from error
-    return hashlib.sha256(data).hexdigest()
+    return write(path, FORMAT, VERSION, meta.model_dump_json(), state)
 
 
 def load(path: Path | str, *, verify: bool = True) -> Artefact:
@@ -100,14 +89,8 @@ def load(path: Path | str, *, verify: bool = True) -> Artefact:
     architecture, for missing, extra or mis-shaped weights, and for a failed self-check.
     """
     path = Path(path)
-    header, state = _read(path)
-    if header.get("format") != FORMAT:
-        raise ArtefactError(f"{path}: expected a model saved by sdx, got safetensors of another origin")
-    if header.get("version") != str(VERSION):
-        raise ArtefactError(
-            f"{path}: expected format version {VERSION}, got {header.get('version')}: use the sdx that wrote it"
-        )
-    meta = parse(header.get("meta", ""), str(path))
+    text, state = read(path, FORMAT, VERSION)
+    meta = parse(text, str(path))
     try:
         spec = InputSpec.from_dict(meta.input)
     except ValueError as error:
@@ -115,9 +98,7 @@ def load(path: Path | str, *, verify: bool = True) -> Artefact:
     network = _network(path, meta, spec, state)
     if verify:
         _verify(path, network, spec, meta)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Artefact(network, spec, meta, digest)
+    return Artefact(network, spec, meta, digest(path))
 
 
 def self_check_face(size: int) -> Tensor:
@@ -128,22 +109,6 @@ def self_check_face(size: int) -> Tensor:
     return smooth.mul(0.5).clamp(-1, 1)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if not path.is_file():
-        raise ArtefactError(f"{path}: expected a model file, got {'a folder' if path.is_dir() else 'nothing there'}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (safetensors.SafetensorError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArtefactError(f"{path}: not a safetensors file or damaged ({reason}): get the file again") from error
-
-
-def _stored(tensor: Tensor, storage: str) -> Tensor:
-    tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if storage == "fp16" and tensor.is_floating_point() and tensor.ndim > 1 else tensor.clone()
-
-
 def _network(path: Path, meta: ArtefactMeta, spec: InputSpec, state: dict[str, Tensor]) -> nn.Module:
     """Return the network of ``meta`` with ``state``, frozen; its shapes are compared before any memory is taken."""
     try:
@@ -151,27 +116,12 @@ def _network(path: Path, meta: ArtefactMeta, spec: InputSpec, state: dict[str, T
         with torch.random.fork_rng(devices=[]):
             with torch.device("meta"):
                 expected = networks.build(meta.architecture, meta.embedding, spec.size).state_dict()
-            _compare(path, meta.architecture, expected, state)
+            compare(path, meta.architecture, expected, state)
             network = networks.build(meta.architecture, meta.embedding, spec.size)
     except ConfigError as error:
         raise ArtefactError(f"{path}: {error}") from error
     network.load_state_dict(state)
     return network.eval().requires_grad_(False)
-
-
-def _compare(path: Path, architecture: str, expected: dict[str, Tensor], state: dict[str, Tensor]) -> None:
-    missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
-    wrong = [
-        f"{name} {list(state[name].shape)} instead of {list(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    for what, names in (("lacks", missing), ("has unknown", extra), ("has mis-shaped", wrong)):
-        if names:
-            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            raise ArtefactError(
-                f"{path}: {what} weights of {architecture}: {names[0]}{more}: a file of another network"
-            )
 
 
 def _embed_self_check(network: nn.Module, spec: InputSpec) -> Tensor:
@@ -193,10 +143,3 @@ def _verify(path: Path, network: nn.Module, spec: InputSpec, meta: ArtefactMeta)
             f"{path}: failed its self-check (relative error {error:.2g}, cosine {cosine:.6f}): "
             "weights or normalisation are not those it was saved with; get the file again"
         )
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:  # run from a source tree
-        return "not installed"

@@ -1,0 +1,1 @@
+"""What the benches compare with, written from the published descriptions."""

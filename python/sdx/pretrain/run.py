@@ -1,0 +1,151 @@
+"""From configuration to a generator file: build, resume, train, keep, measure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sdx import config as configuration
+from sdx.errors import CheckpointError, ConfigError
+from sdx.files import write_atomically
+from sdx.networks.stylegan2 import Generator, GeneratorConfig
+from sdx.pretrain.config import PretrainConfig
+from sdx.pretrain.generator import Pretrainer
+from sdx.pretrain.regression import Regression
+from sdx.pretrain.workers import Workers
+from sdx.random import Philox
+from sdx.report import grid
+from sdx.simface.parameters import DIMENSION
+from sdx.training import checkpoint
+from sdx.training.tracking import Metrics
+from sdx.weights import generator as artefacts
+from sdx.weights.generator import GeneratorArtefact, GeneratorMeta
+from sdx.weights.metadata import Origin
+
+SAMPLES = 16
+"""Faces in the grid: rendered ones above the drawn ones of the same z."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a finished run has to say."""
+
+    path: Path
+    images_seen: int
+    scores: dict[str, float]
+
+
+def build(config: PretrainConfig) -> Generator:
+    """Return the generator to train; raises ConfigError or ArtefactError where it cannot be."""
+    network = GeneratorConfig(**config.network.model_dump())
+    if network.z_dim != DIMENSION:
+        raise ConfigError(
+            f"network.z_dim: expected {DIMENSION}, the coordinates of SimFace, for a regression, got {network.z_dim}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        generator = Generator(network)
+    if config.start is not None:
+        start = artefacts.load(config.start)
+        if start.network.config != network:
+            raise ConfigError(f"start: expected a generator of {network}, got one of {start.network.config}")
+        generator.load_state_dict(start.network.state_dict())
+    return generator
+
+
+def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
+    """Make a generator, resuming from ``folder`` if it holds a checkpoint, and write ``generator.safetensors`` there.
+
+    Raises `sdx.training.interruption.Interrupted` after saving if asked to stop, and an SdxError for everything a user
+    can mend.
+    """
+    leads = workers.rank == 0
+    checkpoints = folder / "checkpoints"
+    generator = build(config)
+    if leads:
+        _claim(config, folder)
+    workers.wait()
+    regression = Regression(config.regression)
+    objects: dict[str, checkpoint.Stateful] = {}
+    trainer = Pretrainer(
+        config,
+        generator,
+        regression,
+        Philox(config.seed),
+        workers,
+        None,
+        checkpoint=lambda seen: _keep(folder, trainer, objects, seen) if leads else None,
+    )
+    objects |= {"generator": generator, "averaged": trainer.averaged, "optimizer": trainer.optimizer}
+    start = checkpoint.load(checkpoints, objects)
+    workers.wait()  # nobody reads a checkpoint that is being replaced
+    metrics = Metrics(folder / "metrics.jsonl", start) if leads else None
+    trainer.metrics = metrics
+    try:
+        if metrics is not None:
+            metrics.write(
+                "start", start, torch=torch.__version__, threads=torch.get_num_threads(), workers=workers.count
+            )
+        seen = trainer.run(start)
+        if not leads:
+            return Summary(folder, seen, {})
+        if seen > start:
+            _keep(folder, trainer, objects, seen)
+        scores = trainer.validate()
+        path = folder / "generator.safetensors"
+        artefacts.save(path, to_artefact(config, trainer.averaged, seen, scores))
+        write_atomically(folder / "summary.json", json.dumps({"images_seen": seen, **scores}, indent=2).encode())
+        return Summary(path, seen, scores)
+    finally:
+        if metrics is not None:
+            metrics.close()
+
+
+def to_artefact(config: PretrainConfig, generator: Generator, seen: int, scores: dict[str, Any]) -> GeneratorArtefact:
+    """Return the generator with all that is known of where it comes from."""
+    nuisance, teacher = config.regression.nuisance, config.regression.teacher
+    chain = [
+        Origin(
+            role="data",
+            name=f"simface-G-{nuisance}",
+            licence="Apache-2.0",
+            data="faces rendered by SimFace; no real person",
+        )
+    ]
+    if teacher is not None:
+        chain.append(Origin(role="teacher", name=teacher, licence="Apache-2.0", data="compared features in the loss"))
+    artefacts.set_mean_w(generator)
+    meta = GeneratorMeta(
+        name=f"stylegan2-simface-{config.network.resolution}",
+        latent="simface",
+        nuisance=nuisance,
+        licence="Apache-2.0",
+        provenance=tuple(chain),
+        scores=scores,
+        training=f"sdx pretrain generator {config.recipe}: {seen} images, seed {config.seed}, "
+        f"batch {config.batch}, {config.optimizer.kind} {config.optimizer.lr:g}",
+    )
+    return GeneratorArtefact(generator, meta)
+
+
+def _claim(config: PretrainConfig, folder: Path) -> None:
+    path = folder / "config.toml"
+    if path.exists():
+        if drift := configuration.differences(configuration.load(path, PretrainConfig), config):
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
+    checkpoint.writable(folder)
+    write_atomically(path, configuration.dump(config).encode())
+
+
+def _keep(folder: Path, trainer: Pretrainer, objects: dict[str, checkpoint.Stateful], seen: int) -> None:
+    """Write the checkpoint, and a grid of rendered and drawn faces of held-out z."""
+    checkpoint.save(folder / "checkpoints", seen, objects)
+    grid.write(trainer.samples(SAMPLES), folder / "samples.png", columns=8, scale=2)

@@ -1,0 +1,186 @@
+"""A frozen generator's synthesis on a CPU: packed weights, all styles in one product, slices that stay in the cache.
+
+The same function as `sdx.networks.stylegan2.Synthesis`, within the tolerance of its number format. Two differences in
+what is computed: a layer's output leaves scaled by the style of the next layer (`sdx_kernels.styled_layer`), and pixels
+that a crop would throw away are not computed where that costs no accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sdx.networks.stylegan2 import Block, FullyConnected, Layer, Synthesis, ToRGB, upsample
+from sdx.parallel import over_slices
+from sdx_kernels import PackedWeight, Rgb, styled_layer
+
+Region = tuple[int, int, int, int]
+"""(top, left, bottom, right) in pixels."""
+
+_LARGEST = 4 << 20
+"""Bytes of a layer's output that a slice may have: a few times a core's own cache, for small slices cost calls."""
+_SLICE = 32
+"""Most images in a slice."""
+
+
+@dataclass(frozen=True)
+class _PackedLayer:
+    """A convolution with its noise, ready to run; ``place`` is its number among all layers."""
+
+    packed: PackedWeight
+    filter: Tensor | None
+    bias: Tensor
+    strength: float
+    clamp: float | None
+    place: int
+
+
+@dataclass(frozen=True)
+class _PackedBlock:
+    """The layers of one resolution and its colours."""
+
+    layers: Sequence[_PackedLayer]
+    rgb_weight: Tensor
+    rgb_bias: Tensor
+    rgb_clamp: float | None
+    filter: Tensor
+
+
+class FrozenSynthesis:
+    """See the module; made once from a synthesis whose weights change no more.
+
+    Args:
+        synthesis: in evaluation mode; not changed.
+        dtype: format of the convolutions: float32, or bfloat16 where the processor has it. Styles, dcoef and colours
+            are float32 either way.
+    """
+
+    def __init__(self, synthesis: Synthesis, dtype: torch.dtype = torch.float32) -> None:
+        self.config = synthesis.config
+        self.dtype = dtype
+        self._synthesis = synthesis
+        blocks = list(synthesis.blocks())
+        const = blocks[0].const.detach().to(dtype)
+        self._const = const[None].contiguous(memory_format=torch.channels_last)
+        self._blocks: list[_PackedBlock] = []
+        self._affines: list[FullyConnected] = []
+        self._inputs: list[int] = []  # style input of each affine layer
+        place = 0
+        for block in blocks:
+            self._blocks.append(_pack(block, place, dtype))
+            for layer in block.layers():
+                self._affines.append(layer.affine)
+                self._inputs.append(place)
+                place += 1
+            self._affines.append(block.torgb.affine)
+            self._inputs.append(place)
+        weights = [affine.weight.detach() * affine.weight_gain for affine in self._affines]
+        self._affine_weight = torch.cat(weights).T.contiguous()  # [W, all channels of all styles]
+        self._affine_bias = torch.cat([affine.bias.detach() * affine.bias_gain for affine in self._affines])
+        self._sizes = [len(weight) for weight in weights]
+        self.layers = place
+        largest = max(self.config.channels(side) * side**2 for side in self.config.resolutions) * dtype.itemsize
+        self.slice_size = max(1, min(_SLICE, _LARGEST // largest))
+        self.is_noisy = any(layer.strength for block in self._blocks for layer in block.layers)
+
+    def __call__(
+        self, ws: Tensor, noise: Sequence[Tensor | None] | None = None, region: Region | None = None
+    ) -> Tensor:
+        """Return images, or one region of them, float32 [N, 3, h, w], an inference tensor.
+
+        Args:
+            ws: [N, W], or [N, L, W] with a w of its own for each style input.
+            noise: for each layer, before its strength, [N, 1, H, W]; None for no noise.
+            region: what to return, in pixels of the whole image; None for all of it.
+
+        Raises:
+            ConfigError: for another shape of ``ws``.
+        """
+        self._synthesis.broadcast(ws)  # refuses another shape
+        given = [] if noise is None else [n for n in noise if n is not None]
+        places = [] if noise is None else [i for i, n in enumerate(noise) if n is not None]
+
+        def run(part: Tensor, *rest: Tensor) -> Tensor:
+            images: list[Tensor | None] = [None] * self.layers
+            for place, image in zip(places, rest, strict=True):
+                images[place] = image
+            image = self._draw(part, images)
+            return image if region is None else image[:, :, region[0] : region[2], region[1] : region[3]]
+
+        return over_slices(run, [ws, *given], self.slice_size)
+
+    def _draw(self, ws: Tensor, noise: list[Tensor | None]) -> Tensor:
+        styles = self._styles(ws)
+        first = styles[0].to(self.dtype)[:, :, None, None]
+        x = (self._const * first).contiguous(memory_format=torch.channels_last)
+        image: Tensor | None = None
+        style = 0
+        for block in self._blocks:
+            rgb_style = style + len(block.layers)
+            for layer in block.layers:
+                is_last = layer is block.layers[-1]
+                rgb = None
+                if is_last:
+                    skipped = None if image is None else upsample(image, block.filter)
+                    rgb = Rgb(block.rgb_weight, styles[rgb_style], block.rgb_bias, skipped, block.rgb_clamp)
+                following = rgb_style + 1 if is_last else style + 1
+                own = noise[layer.place]
+                x, colours = styled_layer(
+                    x,
+                    layer.packed,
+                    layer.packed.dcoef(styles[style]),
+                    filter=layer.filter,
+                    noise=None if own is None or layer.strength == 0.0 else own * layer.strength,
+                    bias=layer.bias,
+                    clamp=layer.clamp,
+                    next_styles=styles[following] if following < len(styles) else None,
+                    rgb=rgb,
+                )
+                image = image if colours is None else colours
+                style = following
+        if image is None:
+            raise AssertionError("every block gives colours")
+        return image
+
+    def _styles(self, ws: Tensor) -> list[Tensor]:
+        """Return the styles of all layers and colours in order, float32 [n, channels] each, toRGB's gain included."""
+        if ws.ndim == 2:
+            every = torch.addmm(self._affine_bias, ws, self._affine_weight)
+            styles = list(torch.split(every, self._sizes, 1))
+        else:
+            styles = [
+                torch.addmm(bias, ws[:, place], weight)
+                for bias, weight, place in zip(
+                    torch.split(self._affine_bias, self._sizes),
+                    torch.split(self._affine_weight, self._sizes, 1),
+                    self._inputs,
+                    strict=True,
+                )
+            ]
+        return styles
+
+
+def _pack(block: Block, place: int, dtype: torch.dtype) -> _PackedBlock:
+    layers = [_pack_layer(layer, place + i, dtype) for i, layer in enumerate(block.layers())]
+    torgb: ToRGB = block.torgb
+    return _PackedBlock(
+        layers,
+        torgb.weight.detach().float()[:, :, 0, 0] * torgb.gain,
+        torgb.bias.detach().float(),
+        torgb.clamp,
+        block.resample_filter,
+    )
+
+
+def _pack_layer(layer: Layer, place: int, dtype: torch.dtype) -> _PackedLayer:
+    return _PackedLayer(
+        PackedWeight.of(layer.weight, up=layer.up, dtype=dtype),
+        layer.resample_filter if layer.up > 1 else None,
+        layer.bias.detach().float(),
+        float(layer.noise_strength),
+        layer.clamp,
+        place,
+    )
