@@ -204,7 +204,7 @@ def load(path: Path, kind: type[C]) -> C:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: expected a TOML configuration, got {error}") from error
     # A key that is absent from the file was None when it was written, not the default of this version.
-    return validate({**dict.fromkeys(_optional_keys(kind)), **values}, kind)
+    return validate(_with_none(values, kind), kind)
 
 
 def differences(old: C, new: C) -> list[str]:
@@ -296,10 +296,16 @@ def _without_none(values: Any) -> Any:
     return [_without_none(item) for item in values] if isinstance(values, list) else values
 
 
-def _optional_keys(kind: type[Settings]) -> list[str]:
-    return [
-        name for name, field in kind.model_fields.items() if not field.is_required() and _allows_none(field.annotation)
-    ]
+def _with_none(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, Any]:
+    """Return ``values`` with None for every optional key that is absent, in all sections that are there."""
+    filled = dict(values)
+    for name, field in kind.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section) and isinstance(values.get(name), dict):
+            filled[name] = _with_none(values[name], section)
+        elif not field.is_required() and _allows_none(section):
+            filled.setdefault(name, None)
+    return filled
 
 
 def _allows_none(annotation: Any) -> bool:

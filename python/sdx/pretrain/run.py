@@ -65,11 +65,10 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     """
     leads = workers.rank == 0
     checkpoints = folder / "checkpoints"
-    generator = build(config)
+    generator, regression = build(config), Regression(config.regression)
     if leads:
         _claim(config, folder)
     workers.wait()
-    regression = Regression(config.regression)
     objects: dict[str, checkpoint.Stateful] = {}
     trainer = Pretrainer(
         config,

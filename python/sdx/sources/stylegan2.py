@@ -31,8 +31,8 @@ class StyleGAN2Source:
     """A latent source: image n is drawn from z number n of the seed.
 
     Args:
-        reference: a generator file, the name of a built-in one, or ``random-R``: the layout of NVIDIA's FFHQ generator
-            of R pixels with random weights, for benches.
+        reference: a loaded generator, a generator file, the name of a built-in one, or ``random-R``: the layout of
+            NVIDIA's FFHQ generator of R pixels with random weights, for benches.
         psi: truncation; 1 for none. The latents are truncated, not the sampler's noise.
         noise: of the layers: ``random`` is keyed by image number, ``const`` is the generator's own, or ``none``.
         size: what the configuration expects a face to measure; None takes what the generator draws.
@@ -48,7 +48,7 @@ class StyleGAN2Source:
 
     def __init__(
         self,
-        reference: str,
+        reference: str | GeneratorArtefact,
         *,
         psi: float,
         noise: Noise,
@@ -58,7 +58,7 @@ class StyleGAN2Source:
     ) -> None:
         if not (math.isfinite(psi) and -2 <= psi <= 2):
             raise ConfigError(f"source.psi: expected a number from -2 to 2, got {psi}; 1 is no truncation")
-        self.artefact = load(reference)
+        self.artefact = reference if isinstance(reference, GeneratorArtefact) else load(reference)
         meta = self.artefact.meta
         self.frame: Frame = meta.frame
         self.licence = meta.strictest_licence
