@@ -12,12 +12,13 @@ from sdx import networks
 from sdx.align import view
 from sdx.errors import ArtefactError
 from sdx.networks.folding import fold_batchnorm, fold_input_scale
+from sdx.parallel import over_slices
 from sdx.types import Frame, InputSpec
 from sdx.weights import registry
 from sdx.weights.registry import LoadedModel
 
 SLICE = 32
-"""Images a pass on a CPU: few enough that a layer's output stays in the cache, many enough to fill the cores."""
+"""Images a thread takes at once on a CPU: few enough that a layer's output stays in the cache."""
 
 
 class Embedder(Protocol):
@@ -62,10 +63,16 @@ class Teacher:
         Returns:
             float32 [B, embedding], an ordinary tensor that a loss can be differentiated against.
         """
-        parts = torch.split(face, self.slice_size) if self.slice_size else [face]
+
+        def run(part: Tensor) -> Tensor:
+            seen = view(part, frame, self.spec).contiguous(memory_format=torch.channels_last)
+            embedding: Tensor = self.network(seen)
+            return embedding.float()
+
+        if self.slice_size is not None:
+            return over_slices(run, [face], self.slice_size).clone()
         with torch.inference_mode():
-            seen = (view(part, frame, self.spec).contiguous(memory_format=torch.channels_last) for part in parts)
-            embedding = torch.cat([self.network(part) for part in seen]).float()
+            embedding = run(face)
         return embedding.clone()
 
 

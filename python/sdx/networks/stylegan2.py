@@ -279,5 +279,5 @@ def low_pass() -> Tensor:
 
 
 def upsample(image: Tensor, filter: Tensor) -> Tensor:
-    """Return ``image``, [N, C, H, H], at twice the size."""
-    return upfirdn2d(image, filter, up=2, padding=(2, 1, 2, 1), gain=4.0)
+    """Return ``image``, [N, C, H, H], at twice the size; ``filter`` is `low_pass`, or another outer product of taps."""
+    return upfirdn2d(image, filter.sum(0), up=2, padding=(2, 1, 2, 1), gain=4.0)
