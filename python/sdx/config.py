@@ -300,10 +300,11 @@ def _with_none(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, An
     """Return ``values`` with None for every optional key that is absent, in all sections that are there."""
     filled = dict(values)
     for name, field in kind.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section) and isinstance(values.get(name), dict):
-            filled[name] = _with_none(values[name], section)
-        elif not field.is_required() and _allows_none(section):
+        options = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        sections = [option for option in options if isinstance(option, type) and issubclass(option, Section)]
+        if sections and isinstance(values.get(name), dict):
+            filled[name] = _with_none(values[name], sections[0])
+        elif not field.is_required() and _allows_none(field.annotation):
             filled.setdefault(name, None)
     return filled
 

@@ -52,9 +52,7 @@ def _by_matrices(
     return rows @ (x @ columns.T)
 
 
-def _index(
-    length: int, up: int, down: int, before: int, after: int, taps: int, device: torch.device
-) -> Tensor:
+def _index(length: int, up: int, down: int, before: int, after: int, taps: int, device: torch.device) -> Tensor:
     """Return which tap each output pixel gives each pixel of the axis, int64 [L_out, L]; ``taps`` where none."""
     out = torch.arange((length * up + before + after - taps) // down + 1)[:, None]
     tap = torch.arange(length) * up + before - out * down

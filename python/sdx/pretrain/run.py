@@ -10,19 +10,24 @@ from typing import Any
 import torch
 
 from sdx import config as configuration
+from sdx import sources
 from sdx.errors import CheckpointError, ConfigError
 from sdx.files import write_atomically
 from sdx.networks.stylegan2 import Generator, GeneratorConfig
+from sdx.pretrain.adversarial import Adversary
 from sdx.pretrain.config import PretrainConfig
-from sdx.pretrain.generator import Pretrainer
+from sdx.pretrain.eye import Eye
+from sdx.pretrain.generator import Objectives, Pretrainer
 from sdx.pretrain.regression import Regression
 from sdx.pretrain.workers import Workers
 from sdx.random import Philox
 from sdx.report import grid
 from sdx.simface.parameters import DIMENSION
+from sdx.sources import IndexSource, LatentSource
 from sdx.training import checkpoint
 from sdx.training.tracking import Metrics
 from sdx.weights import generator as artefacts
+from sdx.weights import registry
 from sdx.weights.generator import GeneratorArtefact, GeneratorMeta
 from sdx.weights.metadata import Origin
 
@@ -42,7 +47,7 @@ class Summary:
 def build(config: PretrainConfig) -> Generator:
     """Return the generator to train; raises ConfigError or ArtefactError where it cannot be."""
     network = GeneratorConfig(**config.network.model_dump())
-    if network.z_dim != DIMENSION:
+    if config.regression is not None and network.z_dim != DIMENSION:
         raise ConfigError(
             f"network.z_dim: expected {DIMENSION}, the coordinates of SimFace, for a regression, got {network.z_dim}"
         )
@@ -57,6 +62,25 @@ def build(config: PretrainConfig) -> Generator:
     return generator
 
 
+def objectives(config: PretrainConfig, random: Philox, workers: Workers) -> Objectives:
+    """Return the losses of a run; raises ConfigError, ArtefactError or DataError where one cannot be."""
+    eye = None if config.teacher is None else Eye(config.teacher)
+    regression = None if config.regression is None else Regression(config.regression, eye)
+    if config.adversarial is None:
+        return Objectives(regression, None, None, eye)
+    real = sources.build(config.adversarial.source, random)
+    side = config.network.resolution
+    if real.size != side:
+        raise ConfigError(
+            f"adversarial.source.size: expected {side}, what the generator draws, got {real.size}; "
+            f"give adversarial.source.size={side}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed + 1)
+        adversary = Adversary(config.adversarial, GeneratorConfig(**config.network.model_dump()), random, workers)
+    return Objectives(regression, adversary, real, eye)
+
+
 def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     """Make a generator, resuming from ``folder`` if it holds a checkpoint, and write ``generator.safetensors`` there.
 
@@ -65,7 +89,8 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     """
     leads = workers.rank == 0
     checkpoints = folder / "checkpoints"
-    generator, regression = build(config), Regression(config.regression)
+    random = Philox(config.seed)
+    generator, measured = build(config), objectives(config, random, workers)
     if leads:
         _claim(config, folder)
     workers.wait()
@@ -73,13 +98,14 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     trainer = Pretrainer(
         config,
         generator,
-        regression,
-        Philox(config.seed),
+        measured,
+        random,
         workers,
-        None,
         checkpoint=lambda seen: _keep(folder, trainer, objects, seen) if leads else None,
     )
     objects |= {"generator": generator, "averaged": trainer.averaged, "optimizer": trainer.optimizer}
+    if measured.adversary is not None:
+        objects["adversary"] = measured.adversary
     start = checkpoint.load(checkpoints, objects)
     workers.wait()  # nobody reads a checkpoint that is being replaced
     metrics = Metrics(folder / "metrics.jsonl", start) if leads else None
@@ -96,7 +122,7 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
             _keep(folder, trainer, objects, seen)
         scores = trainer.validate()
         path = folder / "generator.safetensors"
-        artefacts.save(path, to_artefact(config, trainer.averaged, seen, scores))
+        artefacts.save(path, to_artefact(config, trainer.averaged, measured.real, seen, scores))
         write_atomically(folder / "summary.json", json.dumps({"images_seen": seen, **scores}, indent=2).encode())
         return Summary(path, seen, scores)
     finally:
@@ -104,23 +130,30 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
             metrics.close()
 
 
-def to_artefact(config: PretrainConfig, generator: Generator, seen: int, scores: dict[str, Any]) -> GeneratorArtefact:
-    """Return the generator with all that is known of where it comes from."""
-    nuisance, teacher = config.regression.nuisance, config.regression.teacher
-    chain = [
-        Origin(
-            role="data",
-            name=f"simface-G-{nuisance}",
-            licence="Apache-2.0",
-            data="faces rendered by SimFace; no real person",
-        )
-    ]
-    if teacher is not None:
-        chain.append(Origin(role="teacher", name=teacher, licence="Apache-2.0", data="compared features in the loss"))
+def to_artefact(
+    config: PretrainConfig,
+    generator: Generator,
+    real: LatentSource | IndexSource | None,
+    seen: int,
+    scores: dict[str, Any],
+) -> GeneratorArtefact:
+    """Return the generator with all that is known of where it comes from; its mean w is set."""
+    chain: list[Origin] = []
+    nuisance = None
+    if config.regression is not None:
+        nuisance = config.regression.nuisance
+        data = "faces rendered by SimFace, split G; no real person"
+        chain.append(Origin(role="data", name=f"simface-G-{nuisance}", licence="Apache-2.0", data=data))
+    if real is not None:
+        chain.append(Origin(role="data", name=real.name, licence=real.licence, data=real.statement))
+    if config.teacher is not None and config.regression is not None:
+        licence = registry.resolve(config.teacher)[0].licence
+        chain.append(Origin(role="teacher", name=config.teacher, licence=licence, data="its features in the loss"))
     artefacts.set_mean_w(generator)
     meta = GeneratorMeta(
-        name=f"stylegan2-simface-{config.network.resolution}",
-        latent="simface",
+        name=f"stylegan2-{config.recipe}-{config.network.resolution}",
+        frame="aligned" if real is None else real.frame,
+        latent="none" if config.regression is None else "simface",
         nuisance=nuisance,
         licence="Apache-2.0",
         provenance=tuple(chain),

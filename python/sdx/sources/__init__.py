@@ -15,7 +15,7 @@ from sdx.sources.renderer import LabelledRendererSource, RendererSource
 from sdx.sources.stylegan2 import StyleGAN2Source
 from sdx.types import HELD_OUT, Batch, Frame, Proposal, Random
 
-__all__ = ["IndexSource", "LatentSource", "Source", "build", "draw", "held_out", "samples", "strips"]
+__all__ = ["IndexSource", "LatentSource", "Source", "build", "by_number", "draw", "held_out", "samples", "strips"]
 
 RENDERED, FROM_FILES = 64, 128
 """Side of a face in pixels where the configuration gives none."""
@@ -94,7 +94,7 @@ def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
 
 def samples(source: LatentSource | IndexSource, count: int) -> Tensor:
     """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1]."""
-    return _by_number(source, torch.arange(count)).face
+    return by_number(source, torch.arange(count)).face
 
 
 def strips(source: LatentSource | IndexSource, count: int, steps: int) -> Tensor:
@@ -113,10 +113,11 @@ def strips(source: LatentSource | IndexSource, count: int, steps: int) -> Tensor
 
 def held_out(source: LatentSource | IndexSource, count: int) -> Batch:
     """Return ``count`` faces that no run trains on, always the same ones for a seed."""
-    return _by_number(source, torch.arange(HELD_OUT, HELD_OUT + count))
+    return by_number(source, torch.arange(HELD_OUT, HELD_OUT + count))
 
 
-def _by_number(source: LatentSource | IndexSource, index: Tensor) -> Batch:
+def by_number(source: LatentSource | IndexSource, index: Tensor) -> Batch:
+    """Return the faces of image numbers int64 [B], root latents where the source has latents."""
     if isinstance(source, LatentSource):
         return source.draw(index, source.root(index))
     return source.draw(index)

@@ -21,15 +21,23 @@ from sdx.cli import main
 from sdx.evaluation import frechet
 from sdx.networks.stylegan2 import normalise_z
 from sdx.pretrain import config as recipes
-from sdx.pretrain.regression import Eye, Regression, pixel_loss
+from sdx.pretrain.eye import Eye
+from sdx.pretrain.regression import Regression, pixel_loss
 from sdx.simface.parameters import DIMENSION
 from sdx.simface.render import render
 from sdx.weights import generator as artefacts
 
-SMALL = (
-    "network.resolution=16 network.w_dim=12 network.channel_base=128 network.channel_max=12 held_out=64 "
-    "regression.teacher=none optimizer.warmup=0 log_every=16 batch=8"
-).split()
+SMALL = [
+    "network.resolution=16",
+    "network.w_dim=12",
+    "network.channel_base=128",
+    "network.channel_max=12",
+    "held_out=64",
+    "teacher=none",
+    "optimizer.warmup=0",
+    "log_every=16",
+    "batch=8",
+]
 
 
 def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -54,12 +62,13 @@ def test_pixel_loss_by_hand() -> None:
 def test_target_is_the_rendered_face_of_z() -> None:
     z = 3 * torch.randn(2, DIMENSION)
     wanted = render(normalise_z(z), size=32, nuisance="portrait")
-    settings = recipes.RegressionConfig(teacher=None, nuisance="portrait")
-    assert torch.equal(Regression(settings).target(z, 32), wanted)
+    settings = recipes.RegressionConfig(nuisance="portrait")
+    assert torch.equal(Regression(settings, None).target(z, 32), wanted)
 
 
 def test_the_teacher_joins_late_and_its_gradient_reaches_the_picture() -> None:
-    loss = Regression(recipes.RegressionConfig(teacher_from=0.5))
+    eye = Eye("simface-teacher")
+    loss = Regression(recipes.RegressionConfig(teacher_from=0.5), eye)
     target = loss.target(torch.randn(2, DIMENSION), 64)
     image = (0.5 * target).requires_grad_()
     early, parts = loss.loss(image, target, 0.4)
@@ -70,7 +79,7 @@ def test_the_teacher_joins_late_and_its_gradient_reaches_the_picture() -> None:
     assert extra == pytest.approx(0.25 * parts["feature"] + 0.4 * (1 - parts["cosine"]), rel=1e-4)
     (gradient,) = torch.autograd.grad(late - early, image)
     assert bool(gradient.flatten(1).abs().amax(1).gt(0).all())
-    features, embedding = Eye("simface-teacher")(target)
+    features, embedding = eye(target)
     assert (len(features), tuple(embedding.shape)) == (3, (2, 256))
 
 
@@ -85,13 +94,13 @@ def test_frechet_distance_of_known_gaussians() -> None:
 
 def test_it_learns_and_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
-    assert _run(monkeypatch, *SMALL, "images=1600", "validate_every=800", "--run-dir", str(folder)) == 0
+    assert _run(monkeypatch, *SMALL, "images=800", "validate_every=400", "--run-dir", str(folder)) == 0
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if row["event"] == "train"]
-    assert losses[-1] < 0.5 * losses[0]
+    assert losses[-1] < 0.7 * losses[0]
     made = artefacts.load(folder / "generator.safetensors")
     assert (made.meta.latent, made.meta.nuisance, made.meta.licence) == ("simface", "wild", "Apache-2.0")
-    assert "1600 images" in made.meta.training
+    assert "800 images" in made.meta.training
     assert bool(made.network.mapping.w_avg.any())
     assert (folder / "samples.png").stat().st_size > 1000
 
@@ -109,7 +118,7 @@ def _weights(folder: Path) -> dict[str, Any]:
 
 
 def test_killed_and_started_again_it_is_the_same_generator(tmp_path: Path) -> None:
-    arguments = ("images=1200", "checkpoint_every=80")
+    arguments = ("images=640", "checkpoint_every=80")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     command = [sys.executable, "-m", "sdx"]
     subprocess.run([*command, *_command(whole, *arguments)], check=True, env=_environment(), timeout=120)
@@ -139,9 +148,7 @@ def test_two_processes_make_the_generator_of_one(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
-    subprocess.run(
-        [*launcher, "-m", "sdx", *_command(two, "images=160")], check=True, env=_environment(), timeout=120
-    )
+    subprocess.run([*launcher, "-m", "sdx", *_command(two, "images=160")], check=True, env=_environment(), timeout=120)
     for name, tensor in _weights(one).items():
         torch.testing.assert_close(_weights(two)[name], tensor, rtol=1e-2, atol=1e-3, msg=name)
     rows = [json.loads(line) for line in (two / "metrics.jsonl").read_text().splitlines()]
@@ -153,7 +160,7 @@ def test_two_processes_make_the_generator_of_one(tmp_path: Path) -> None:
     [
         (("network.z_dim=64",), "network.z_dim"),
         (("network.resolution=48",), "48"),
-        (("regression.teacher=edgeface:none.pt",), "none.pt"),
+        (("teacher=edgeface:none.pt",), "none.pt"),
         (("start=nothing.safetensors",), "nothing.safetensors"),
         (("regresion.pixel=1",), "did you mean regression?"),
         (("adversary",), "regression"),
@@ -191,7 +198,7 @@ def test_a_generator_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_configurations_round_trip(tmp_path: Path) -> None:
-    made = configuration.override(recipes.get("regression"), {"regression.teacher": "none", "start": "x"})
+    made = configuration.override(recipes.get("regression"), {"teacher": "none", "start": "x"})
     path = tmp_path / "config.toml"
     path.write_text(configuration.dump(made))
     assert configuration.load(path, recipes.PretrainConfig) == made
