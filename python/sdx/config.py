@@ -136,6 +136,9 @@ class RunConfig(Settings):
     optimizer: OptimizerConfig = OptimizerConfig()
     augment: AugmentConfig = AugmentConfig()
     ema: int | None = Field(None, ge=1, description="half-life of the averaged weights in images")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="format of convolutions; auto = what the processor has, fixed when the run starts"
+    )
     eval: tuple[str, ...] = Field(("sim",), description="verification sets of the final table")
     baselines: bool = Field(False, description="random-weight student and pixel PCA in the final table")
     held_out: int = Field(512, ge=0, description="images of the fixed validation draw")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from threading import Barrier
 
 import torch
 from torch import Tensor
@@ -40,9 +41,15 @@ def over_slices(function: Callable[..., Tensor], inputs: Sequence[Tensor], slice
 
 @lru_cache(maxsize=4)
 def _workers(threads: int) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(threads, "sdx-slice", initializer=lambda: torch.set_num_threads(1))
-    for future in [pool.submit(torch.get_num_threads) for _ in range(threads)]:
+    together = Barrier(threads)  # no thread may take two of the tasks below, or another would start later
+
+    def settle() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # a thread takes the process' number at its first question: ask while that is 1
+        together.wait()
+
+    pool = ThreadPoolExecutor(threads, "sdx-slice")
+    for future in [pool.submit(settle) for _ in range(threads)]:
         future.result()
-    # torch takes the last number that any thread set for every thread to come: put back ours.
-    torch.set_num_threads(threads)
+    torch.set_num_threads(threads)  # for every thread to come
     return pool

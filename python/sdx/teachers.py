@@ -8,11 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from sdx import networks
+from sdx import networks, precision
 from sdx.align import view
 from sdx.errors import ArtefactError
 from sdx.networks.folding import fold_batchnorm, fold_input_scale
 from sdx.parallel import over_slices
+from sdx.precision import FULL, Policy
 from sdx.types import Frame, InputSpec
 from sdx.weights import registry
 from sdx.weights.registry import LoadedModel
@@ -39,11 +40,18 @@ class Teacher:
         model: the loaded model; it is copied and not changed.
         device: where to embed.
         slice_size: images in one pass; `SLICE` on a CPU and the whole batch elsewhere unless given.
+        policy: format of the convolutions.
     """
 
     def __init__(
-        self, model: LoadedModel, *, device: torch.device | str = "cpu", slice_size: int | None = None
+        self,
+        model: LoadedModel,
+        *,
+        device: torch.device | str = "cpu",
+        slice_size: int | None = None,
+        policy: Policy = FULL,
     ) -> None:
+        self.model = model
         self.name = model.name
         self.embedding = model.embedding
         self.sha256 = model.sha256
@@ -51,7 +59,8 @@ class Teacher:
         self.provenance = model.provenance
         self.slice_size = slice_size or (SLICE if torch.device(device).type == "cpu" else None)
         network, self.spec = _fold(model.network, model.spec)
-        self.network = network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        network = network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        self.network = precision.convert(network, policy)
 
     def embed(self, face: Tensor, frame: Frame) -> Tensor:
         """Return the teacher's raw embeddings.
@@ -86,8 +95,8 @@ def _fold(network: nn.Module, spec: InputSpec) -> tuple[nn.Module, InputSpec]:
     return folded, dataclasses.replace(spec, scale=1.0, order="RGB")
 
 
-def build(reference: str, *, device: torch.device | str = "cpu") -> Embedder:
-    """Return the teacher that ``reference`` names.
+def build(reference: str, *, device: torch.device | str = "cpu", policy: Policy = FULL) -> Embedder:
+    """Return the teacher that ``reference`` names, its convolutions in the policy's format.
 
     ``reference`` is any model that `sdx.weights.registry.resolve` knows and that is one model alone, or
     ``module:Name``, a class or function of the user's that returns a LoadedModel or an `Embedder`. Raises
@@ -103,4 +112,9 @@ def build(reference: str, *, device: torch.device | str = "cpu") -> Embedder:
     if len(models) != 1:
         names = ", ".join(model.name for model in models)
         raise ArtefactError(f"{reference}: expected one model to teach, got {len(models)} ({names}): name one's file")
-    return Teacher(models[0], device=device)
+    return Teacher(models[0], device=device, policy=policy)
+
+
+def exact(teacher: Embedder) -> Embedder:
+    """Return the teacher in float32, for figures that are to be compared; a user's own embedder is what it is."""
+    return Teacher(teacher.model) if isinstance(teacher, Teacher) else teacher

@@ -23,7 +23,19 @@ LAYERS = (
     ("weights",),
     ("align",),
     ("networks", "simface"),
-    ("assets", "pictures", "plugins", "recipes", "config", "files", "parallel", "random", "types", "errors"),
+    (
+        "assets",
+        "pictures",
+        "plugins",
+        "recipes",
+        "config",
+        "files",
+        "parallel",
+        "precision",
+        "random",
+        "types",
+        "errors",
+    ),
 )
 RANK = {part: len(LAYERS) - rank for rank, parts in enumerate(LAYERS) for part in parts}
 MAY_IMPORT_CORE = {"random", "training", "sources", "evaluation", "weights"}

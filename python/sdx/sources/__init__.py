@@ -10,6 +10,7 @@ from torch import Tensor
 from sdx import plugins
 from sdx.config import SourceConfig
 from sdx.errors import ConfigError
+from sdx.precision import FULL, Policy
 from sdx.sources.folder import FolderSource
 from sdx.sources.renderer import LabelledRendererSource, RendererSource
 from sdx.sources.stylegan2 import StyleGAN2Source
@@ -60,8 +61,11 @@ class IndexSource(Source, Protocol):
         """Return the faces of image numbers int64 [B]; numbers from `HELD_OUT` on are never trained on."""
 
 
-def build(config: SourceConfig, random: Random) -> LatentSource | IndexSource:
-    """Return the configured source; raises ConfigError for an unknown kind and DataError for unreadable data."""
+def build(config: SourceConfig, random: Random, policy: Policy = FULL) -> LatentSource | IndexSource:
+    """Return the configured source, a generator's convolutions in the policy's format.
+
+    Raises ConfigError for an unknown kind, DataError for unreadable data, ArtefactError for a generator that is none.
+    """
     match config.kind:
         case "simface":
             return RendererSource(config.split, config.nuisance, config.size or RENDERED, random)
@@ -71,7 +75,12 @@ def build(config: SourceConfig, random: Random) -> LatentSource | IndexSource:
             )
         case "stylegan2":
             return StyleGAN2Source(
-                config.generator, psi=config.psi, noise=config.noise, size=config.size, random=random
+                config.generator,
+                psi=config.psi,
+                noise=config.noise,
+                size=config.size,
+                random=random,
+                dtype=policy.convolutions,
             )
         case "folder":
             if config.path is None:

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from sdx import config as configuration
-from sdx import sources, students, teachers
+from sdx import precision, sources, students, teachers
 from sdx.config import RunConfig
 from sdx.errors import ArtefactError, CheckpointError, ConfigError
 from sdx.evaluation import datasets, verification
 from sdx.files import write_atomically
+from sdx.precision import Policy
 from sdx.random import Philox
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder, Teacher
@@ -60,9 +61,10 @@ class Summary:
 def build(config: RunConfig) -> Parts:
     """Return the pieces of a run; raises an SdxError for whatever does not exist or does not fit together."""
     random = Philox(config.seed)
-    source = sources.build(config.source, random)
-    teacher = None if config.teacher is None else teachers.build(config.teacher)
-    learners = [_learner(config, chosen, source, teacher) for chosen in config.students]
+    policy = precision.resolve() if config.precision == "auto" else Policy(config.precision, "asked for")
+    source = sources.build(config.source, random, policy)
+    teacher = None if config.teacher is None else teachers.build(config.teacher, policy=policy)
+    learners = [_learner(config, chosen, source, teacher, policy) for chosen in config.students]
     sampler = sampling.build(config.sampler, source, [learner.name for learner in learners], random)
     return Parts(source, teacher, learners, sampler, random)
 
@@ -72,6 +74,7 @@ def _learner(
     chosen: configuration.StudentConfig,
     source: LatentSource | IndexSource,
     teacher: Embedder | None,
+    policy: Policy,
 ) -> Learner:
     embedding = chosen.embedding or (teacher.embedding if teacher else None)
     if embedding is None:
@@ -83,7 +86,12 @@ def _learner(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         student = students.build(
-            chosen.name, chosen.architecture, embedding, size=chosen.size, pretrained=chosen.starts_pretrained
+            chosen.name,
+            chosen.architecture,
+            embedding,
+            size=chosen.size,
+            pretrained=chosen.starts_pretrained,
+            policy=policy,
         )
         loss = losses.build(
             config.loss,
@@ -114,6 +122,15 @@ def check(config: RunConfig, folder: Path) -> None:
             datasets.load(name)
 
 
+def with_precision(config: RunConfig, folder: Path) -> RunConfig:
+    """Return the configuration with its number format fixed: that of the run in ``folder``, else this processor's."""
+    if config.precision != "auto":
+        return config
+    path = folder / "config.toml"
+    chosen = configuration.load(path, RunConfig).precision if path.exists() else precision.resolve().name
+    return config.model_copy(update={"precision": chosen})
+
+
 def claim(config: RunConfig, folder: Path) -> None:
     """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
     checkpoint.writable(folder)
@@ -125,6 +142,7 @@ def train(config: RunConfig, folder: Path) -> Summary:
 
     Raises `Interrupted` after saving if asked to stop, and an SdxError for everything a user can mend.
     """
+    config = with_precision(config, folder)
     check(config, folder)
     parts = build(config)
     claim(config, folder)
@@ -187,7 +205,8 @@ def _finish(config: RunConfig, folder: Path, parts: Parts, metrics: Metrics, see
             ) from error
         kept.append(made)
     clock = time.perf_counter()
-    outcome = results.evaluate(config, kept, parts.source, parts.teacher, folder)
+    teacher = None if parts.teacher is None else teachers.exact(parts.teacher)
+    outcome = results.evaluate(config, kept, parts.source, teacher, folder)
     summary: dict[str, Any] = {
         "recipe": config.recipe,
         "seed": config.seed,
