@@ -1,0 +1,209 @@
+"""The steps that are measured, a newcomer's and one of the paper's sizes: ours, the original's way, and the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from peers import original
+from sdx import networks, precision, students
+from sdx.networks.stylegan2 import Generator, GeneratorConfig
+from sdx.parallel import over_slices
+from sdx.random import Philox
+from sdx.sources.stylegan2 import StyleGAN2Source
+from sdx.students import Student
+from sdx.teachers import Teacher
+from sdx.types import InputSpec
+from sdx.weights.generator import GeneratorArtefact, GeneratorMeta
+from sdx.weights.model import LoadedModel
+
+Call = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Networks and batch of a step; weights are random, for they do not change its time."""
+
+    generator: GeneratorConfig
+    teacher: str
+    embedding: int
+    student: str
+    input: int
+    batch: int
+    is_cropped: bool
+
+
+SIZES = {
+    "demo": Sizes(
+        GeneratorConfig(64, z_dim=93, w_dim=160, mapping_layers=2, channel_base=1024, channel_max=128),
+        "iresnet-simface",
+        256,
+        "small",
+        64,
+        64,
+        False,
+    ),
+    "paper": Sizes(GeneratorConfig(256), "iresnet100", 512, "tinyfar-a", 112, 8, True),
+}
+
+
+class Step:
+    """One step cut into its parts, each a call without arguments.
+
+    Args:
+        name: of `SIZES`.
+        policy: number format of ours; the original's way is float32.
+    """
+
+    def __init__(self, name: str, policy: precision.Policy) -> None:
+        sizes = SIZES[name]
+        torch.manual_seed(0)
+        generator = Generator(sizes.generator).eval().requires_grad_(False)
+        for layer in generator.synthesis.layers():
+            layer.noise_strength.fill_(0.1 if name == "paper" else 0.0)
+        frame = "ffhq" if sizes.is_cropped else "aligned"
+        made = GeneratorArtefact(generator, GeneratorMeta(name=name, frame=frame))
+        self.source = StyleGAN2Source(
+            made, psi=1.0, noise="random", size=None, random=Philox(0), dtype=policy.convolutions
+        )
+        self._network = networks.build(sizes.teacher, sizes.embedding, sizes.input).eval().requires_grad_(False)
+        spec = InputSpec(sizes.input, scale=0.99609375)
+        model = LoadedModel(sizes.teacher, self._network, spec, "", (), "", sizes.embedding)
+        self.teacher = Teacher(model, policy=policy)
+        self.students = {"ours": self._student(sizes, policy), "original": self._student(sizes, precision.FULL)}
+        self.students["original"].network.to(memory_format=torch.contiguous_format)
+        self._optimizers = {key: torch.optim.Adam(s.parameters()) for key, s in self.students.items()}
+        self._sizes = sizes
+        self._generator = generator
+        self.index = torch.arange(sizes.batch)
+        self.latent = self.source.root(self.index)
+        self.noise = self.source._layer_noise(self.index)
+        self.face = self.source.draw(self.index, self.latent).face
+        self.target = self.teacher.embed(self.face, self.source.frame)
+
+    @staticmethod
+    def _student(sizes: Sizes, policy: precision.Policy) -> Student:
+        return students.build("student", sizes.student, sizes.embedding, size=sizes.input, policy=policy)
+
+    def source_ours(self) -> Tensor:
+        """Draw a batch."""
+        return self.source.draw(self.index, self.latent).face
+
+    def source_original(self) -> Tensor:
+        """Draw a batch and crop it, with noise from torch's generator."""
+        with torch.no_grad():
+            layers = self._generator.synthesis.layers()
+            noise: list[Tensor | None] = [
+                torch.randn(len(self.index), 1, *layer.noise_const.shape) if float(layer.noise_strength) else None
+                for layer in layers
+            ]
+            image = original.draw(self._generator, self.latent, noise)
+            return original.crop(image, self._sizes.input) if self._sizes.is_cropped else image.clamp(-1, 1)
+
+    def teacher_ours(self) -> Tensor:
+        """Embed a batch."""
+        return self.teacher.embed(self.face, self.source.frame)
+
+    def teacher_original(self) -> Tensor:
+        """Embed a batch, unfolded."""
+        with torch.no_grad():
+            return original.embed(self._network, self._small_face)
+
+    def student_ours(self) -> Tensor:
+        """Take one step of the student."""
+        return self._learn("ours", self.face)
+
+    def student_original(self) -> Tensor:
+        """Take one step of the student in float32, NCHW."""
+        return self._learn("original", self._small_face, is_plain=True)
+
+    def bookkeeping_ours(self) -> Tensor:
+        """Draw the latents and noise of a batch."""
+        self.source._layer_noise(self.index)
+        return self.source.root(self.index)
+
+    def step_ours(self) -> Tensor:
+        """Take the whole step."""
+        latent = self.source.root(self.index)
+        face = self.source.draw(self.index, latent).face
+        self.target = self.teacher.embed(face, self.source.frame)
+        return self._learn("ours", face)
+
+    def step_original(self) -> Tensor:
+        """Take the whole step in the original's way."""
+        with torch.no_grad():
+            self.latent = self._generator.mapping(torch.randn(len(self.index), self._sizes.generator.z_dim))
+        face = self.source_original()
+        with torch.no_grad():
+            self.target = original.embed(self._network, face)
+        return self._learn("original", face, is_plain=True)
+
+    @property
+    def _small_face(self) -> Tensor:
+        if self._sizes.is_cropped:
+            return nn.functional.interpolate(self.face, size=(self._sizes.input,) * 2, mode="bilinear")
+        return self.face
+
+    def _learn(self, key: str, face: Tensor, *, is_plain: bool = False) -> Tensor:
+        student, optimizer = self.students[key].train(), self._optimizers[key]
+        embedding = student.network(face) if is_plain else student(face, self.source.frame)
+        loss = (embedding - self.target).square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+
+def bare_convolutions(call: Call, batch: int, slice_size: int) -> Call:
+    """Return a call of nothing but the dense convolutions of ``call``: same shapes, layout, format and slices."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the recorder sees its own thread alone
+    recorder = _Recorder()
+    try:
+        with recorder:
+            call()
+    finally:
+        torch.set_num_threads(threads)
+    rows = min(slice_size, batch)
+    whole = [entry for entry in recorder.found if len(entry[1]) == rows]
+    each = whole[: len(whole) // max(1, batch // rows)]  # every full slice repeats the same ones
+    if not each:
+        raise AssertionError("expected convolutions, recorded none")
+
+    def run(part: Tensor) -> Tensor:
+        for operation, x, arguments, options in each:
+            operation(x[: len(part)], *arguments, **options)
+        return part
+
+    return lambda: over_slices(run, [torch.zeros(batch, 1)], slice_size)
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[Any, Tensor, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _CONVOLUTIONS and not _is_depthwise(args[0], args[1]):
+            layout = torch.channels_last if args[0].is_contiguous(memory_format=torch.channels_last) else None
+            x = torch.randn_like(args[0], memory_format=layout or torch.preserve_format)
+            self.found.append((func, x, tuple(args[1:]), kwargs))
+        return func(*args, **kwargs)
+
+
+_CONVOLUTIONS = {
+    torch.ops.aten.convolution.default,
+    torch.ops.aten.conv2d.default,
+    torch.ops.aten.conv2d.padding,
+    torch.ops.aten.conv_transpose2d.input,
+}
+
+
+def _is_depthwise(x: Tensor, weight: Tensor) -> bool:
+    return weight.shape[1] == 1 and x.shape[1] > 1
