@@ -46,7 +46,7 @@ class NoiseKey:
 
     seed: int
     index: Tensor
-    stream: int = 3
+    stream: int
     offset: int = 0
     strength: float | Tensor = 1.0
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from sdx import _core
-from sdx_kernels.random import NoiseKey, normals, philox
+from sdx_kernels import KernelError, NoiseKey, modulated_conv2d
+from sdx_kernels.random import normals, philox
 
 
 def test_published_words() -> None:
@@ -30,9 +31,21 @@ def test_the_host_draws_the_same(seed: int, offset: int) -> None:
 
 def test_strength_gets_a_gradient_and_no_image_depends_on_its_neighbours() -> None:
     strength = torch.tensor(0.5, requires_grad=True)
-    key = NoiseKey(3, torch.arange(4), offset=16, strength=strength)
+    key = NoiseKey(3, torch.arange(4), 3, offset=16, strength=strength)
     image = key.image(8, 8)
     assert image.shape == (4, 1, 8, 8)
-    assert torch.equal(NoiseKey(3, torch.arange(2, 4), offset=16, strength=0.5).image(8, 8), image[2:])
+    assert torch.equal(NoiseKey(3, torch.arange(2, 4), 3, offset=16, strength=0.5).image(8, 8), image[2:])
     (gradient,) = torch.autograd.grad(image.sum(), strength)
     torch.testing.assert_close(gradient, image.detach().sum() / 0.5)
+
+
+def test_a_convolution_takes_a_key_for_its_noise() -> None:
+    torch.manual_seed(0)
+    x, weight, styles = torch.randn(2, 3, 4, 4), torch.randn(5, 3, 3, 3), torch.randn(2, 3)
+    key = NoiseKey(9, torch.tensor([4, 2]), 3, strength=0.5)
+    options = {"padding": 1, "act": "lrelu", "roi": (1, 0, 3, 4)}
+    got = modulated_conv2d(x, weight, styles, noise=key, **options)  # type: ignore[arg-type]  # one dict, several types
+    wanted = modulated_conv2d(x, weight, styles, noise=key.image(4, 4), **options)  # type: ignore[arg-type]  # as above
+    assert torch.equal(got, wanted)
+    with pytest.raises(KernelError, match=r"noise key with int64 index \[2\]"):
+        modulated_conv2d(x, weight, styles, padding=1, noise=NoiseKey(9, torch.arange(3), 3))

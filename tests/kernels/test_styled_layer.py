@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -96,11 +98,11 @@ def test_no_gradient_and_no_batch() -> None:
     ("options", "named"),
     [({"act": "swish"}, "'swish'"), ({"gain": -1.0}, "-1.0"), ({"gain": 0.0}, "0.0"), ({"impl": "triton"}, "Triton")],
 )
-def test_what_it_cannot_take(options: dict[str, object], named: str) -> None:
+def test_what_it_cannot_take(options: dict[str, Any], named: str) -> None:
     p = _layer()
     packed = PackedWeight.of(p["weight"])
     with pytest.raises(KernelError, match="styled_layer: expected") as error:
-        styled_layer(p["x"], packed, packed.dcoef(p["styles"]), **options)  # type: ignore[arg-type]
+        styled_layer(p["x"], packed, packed.dcoef(p["styles"]), **options)
     assert named in str(error.value)
 
 

@@ -90,17 +90,13 @@ def _resampled_conv(
     """Return resample(conv(x, weight)) in the order that touches the fewest pixels; all orders are one function."""
     taps_y, taps_x = (1, 1) if filter is None else (filter.shape[0], filter.shape[-1])
     kernel_y, kernel_x = weight.shape[2:]
-    left, right = _pads(padding, taps_x, up, down)
-    top, bottom = _pads(padding, taps_y, up, down)
+    left, right = pads_of(padding, taps_x, up, down)
+    top, bottom = pads_of(padding, taps_y, up, down)
     _check_output(x, (top + bottom, left + right), (taps_y, taps_x), (kernel_y, kernel_x), up, down)
     if not flip_weight:
         weight = weight.flip((2, 3))
     if up > 1:
-        # A transposed convolution does not multiply the inserted zeros. It reaches k - 1 pixels beyond the image, and
-        # its last inserted zeros are missing, so the filter's padding shrinks by that much.
-        y = conv_transpose2d(x, weight.flip((2, 3)).transpose(0, 1), stride=up)
-        sides = (left - kernel_x + 1, right - kernel_x + up, top - kernel_y + 1, bottom - kernel_y + up)
-        y = upfirdn2d(y, filter, padding=sides, gain=up**2, impl="reference")
+        y = upsampled_conv(x, weight.flip((2, 3)).transpose(0, 1), filter, up, (left, right, top, bottom))
         return y if down == 1 else upfirdn2d(y, filter, down=down, impl="reference")
     if down > 1:
         # The convolution skips the pixels that downsampling would drop, once the filter has gone before it.
@@ -111,7 +107,20 @@ def _resampled_conv(
     return conv2d(x, weight, padding=padding)
 
 
-def _pads(padding: int, taps: int, up: int, down: int) -> tuple[int, int]:
+def upsampled_conv(
+    x: Tensor, turned: Tensor, filter: Tensor | None, up: int, pads: tuple[int, int, int, int]
+) -> Tensor:
+    """Return the convolution of the upsampled image; ``turned`` is the weight as conv_transpose2d takes it."""
+    # A transposed convolution does not multiply the inserted zeros. It reaches k - 1 pixels beyond the image, and its
+    # last inserted zeros are missing, so the filter's padding shrinks by that much.
+    kernel_y, kernel_x = turned.shape[2:]
+    left, right, top, bottom = pads
+    y = conv_transpose2d(x, turned, stride=up)
+    sides = (left - kernel_x + 1, right - kernel_x + up, top - kernel_y + 1, bottom - kernel_y + up)
+    return upfirdn2d(y, filter, padding=sides, gain=up**2, impl="reference")
+
+
+def pads_of(padding: int, taps: int, up: int, down: int) -> tuple[int, int]:
     """Return the zeros before and after one axis of the upsampled image."""
     before = after = padding
     if up > 1:

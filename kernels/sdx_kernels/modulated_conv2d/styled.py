@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d
+from torch.nn.functional import conv2d
 
 from sdx_kernels import dispatch, layout
 from sdx_kernels.bias_act import Activation
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, HOMOGENEOUS, activate
-from sdx_kernels.modulated_conv2d.reference import demodulation
-from sdx_kernels.upfirdn2d import upfirdn2d
+from sdx_kernels.modulated_conv2d.reference import demodulation, pads_of, upsampled_conv
 
 
 @dataclass(frozen=True)
@@ -140,15 +139,11 @@ def styled_layer(
 
 
 def _convolve(x: Tensor, packed: PackedWeight, filter: Tensor | None) -> Tensor:
-    size = packed.weight.shape[2]
+    half = (packed.weight.shape[2] - 1) // 2
     if packed.up == 1:
-        return conv2d(x, packed.weight, padding=(size - 1) // 2)
-    y = conv_transpose2d(x, packed.weight, stride=packed.up)
-    taps = 1 if filter is None else filter.shape[0]
-    before, after = (taps + packed.up - 1) // 2, (taps - packed.up) // 2
-    half = (size - 1) // 2
-    sides = (before + half - size + 1, after + half - size + packed.up)
-    return upfirdn2d(y, filter, padding=(*sides, *sides), gain=packed.up**2, impl="reference")
+        return conv2d(x, packed.weight, padding=half)
+    before, after = pads_of(half, 1 if filter is None else len(filter), packed.up, 1)
+    return upsampled_conv(x, packed.weight, filter, packed.up, (before, after, before, after))
 
 
 def _activate(y: Tensor, act: str) -> Tensor:
