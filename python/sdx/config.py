@@ -35,6 +35,7 @@ class Settings(Section):
 
 
 C = TypeVar("C", bound=Settings)
+S = TypeVar("S", bound=Section)
 
 
 class SourceConfig(Section):
@@ -181,7 +182,7 @@ def override(config: C, assignments: Mapping[str, str]) -> C:
     return validate(values, type(config))
 
 
-def validate(values: Mapping[str, Any], kind: type[C]) -> C:
+def validate(values: Mapping[str, Any], kind: type[S]) -> S:
     """Return the configuration of a nested dict; raises ConfigError with one line for the first fault."""
     try:
         return kind.model_validate(values)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sdx import sources
-from sdx.config import SourceConfig, source_values
+from sdx.config import SourceConfig, source_values, validate
 from sdx.errors import ConfigError
 from sdx.files import write_atomically
 from sdx.random import Philox
@@ -26,7 +26,7 @@ _COLUMNS = 8
 @click.option("--scale", default=1, show_default=True, type=click.IntRange(1, 16), help="Side of a pixel.")
 def generate(out: Path, source: str, seed: int, count: int, psi: float, interpolate: bool, scale: int) -> None:
     """Draw faces of a source into one PNG; the same seed gives the same faces."""
-    config = SourceConfig.model_validate({**source_values(source), "psi": psi})
+    config = validate({**source_values(source), "psi": psi}, SourceConfig)
     built = sources.build(config, Philox(seed))
     face = sources.strips(built, count, _COLUMNS) if interpolate else sources.samples(built, count)
     try:
