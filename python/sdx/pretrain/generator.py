@@ -22,6 +22,7 @@ from sdx.pretrain.eye import Eye
 from sdx.pretrain.regression import Regression
 from sdx.pretrain.workers import Workers
 from sdx.sources import IndexSource, LatentSource
+from sdx.sources.stylegan2 import layer_noise
 from sdx.training import optimizer, schedule
 from sdx.training.interruption import Interrupted, Interruption
 from sdx.training.learner import TrainingError
@@ -193,14 +194,11 @@ class Pretrainer:
         face = sources.by_number(real, index).face
         return adversary.learn(fake, face, index, rate=rate, is_regularised=step % settings.r1_every == 0)
 
-    def _noise(self, index: Tensor) -> list[Tensor | None] | None:
+    def _noise(self, index: Tensor) -> list[Tensor] | None:
         """Return the layers' noise of images int64 [B]; none in a mere regression, whose target has none."""
         if self._objectives.adversary is None:
             return None
-        sides = [layer.noise_const.shape[0] for layer in self.generator.synthesis.layers()]
-        pixels = [side**2 for side in sides]
-        noise = torch.from_numpy(self._random.normals(Stream.LAYER_NOISE, index.numpy(), sum(pixels)))
-        return [part.view(-1, 1, side, side) for part, side in zip(torch.split(noise, pixels, 1), sides, strict=True)]
+        return layer_noise(self.generator.synthesis, index, self._random)
 
     def _log(self, event: str, images_seen: int, **values: Any) -> None:
         if self.metrics is not None:

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from sdx import config as configuration
 from sdx import sources
-from sdx.errors import CheckpointError, ConfigError
+from sdx.errors import ConfigError
 from sdx.files import write_atomically
 from sdx.networks.stylegan2 import Generator, GeneratorConfig
 from sdx.pretrain.adversarial import Adversary
@@ -91,8 +90,11 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     checkpoints = folder / "checkpoints"
     random = Philox(config.seed)
     generator, measured = build(config), objectives(config, random, workers)
+    if config.batch % workers.count:
+        raise ConfigError(f"batch: expected a multiple of the {workers.count} processes, got {config.batch}")
     if leads:
-        _claim(config, folder)
+        checkpoint.check(config, folder)
+        checkpoint.claim(config, folder)
     workers.wait()
     objects: dict[str, checkpoint.Stateful] = {}
     trainer = Pretrainer(
@@ -162,19 +164,6 @@ def to_artefact(
         f"batch {config.batch}, {config.optimizer.kind} {config.optimizer.lr:g}",
     )
     return GeneratorArtefact(generator, meta)
-
-
-def _claim(config: PretrainConfig, folder: Path) -> None:
-    path = folder / "config.toml"
-    if path.exists():
-        if drift := configuration.differences(configuration.load(path, PretrainConfig), config):
-            raise ConfigError(
-                f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
-    checkpoint.writable(folder)
-    write_atomically(path, configuration.dump(config).encode())
 
 
 def _keep(folder: Path, trainer: Pretrainer, objects: dict[str, checkpoint.Stateful], seen: int) -> None:

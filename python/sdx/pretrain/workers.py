@@ -58,7 +58,7 @@ def join() -> Iterator[Workers]:
     if count == 1:
         yield Workers()
         return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group("gloo")  # generators are made on the CPU, with or without a GPU beside it
     try:
         yield Workers(distributed.get_rank(), count)
     finally:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdx.align import FRAMES
 from sdx.errors import ArtefactError, ConfigError
-from sdx.networks.stylegan2 import Generator, GeneratorConfig, normalise_z
+from sdx.networks.stylegan2 import Generator, GeneratorConfig, Synthesis, normalise_z
 from sdx.parallel import over_slices
 from sdx.sources.synthesis import FrozenSynthesis, Region
 from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
@@ -114,10 +114,15 @@ class StyleGAN2Source:
         layers = self.artefact.network.synthesis.layers()
         if self._noise == "const":
             return [layer.noise_const.expand(len(index), 1, -1, -1) for layer in layers]
-        sides = [layer.noise_const.shape[0] for layer in layers]
-        pixels = [side**2 for side in sides]
-        noise = torch.from_numpy(self._random.normals(Stream.LAYER_NOISE, index.numpy(), sum(pixels)))
-        return [part.view(-1, 1, side, side) for part, side in zip(torch.split(noise, pixels, 1), sides, strict=True)]
+        return list(layer_noise(self.artefact.network.synthesis, index, self._random))
+
+
+def layer_noise(synthesis: Synthesis, index: Tensor, random: Random) -> list[Tensor]:
+    """Return the random noise of every layer, before its strength, float32 [B, 1, R, R], of image numbers int64 [B]."""
+    sides = [layer.noise_const.shape[0] for layer in synthesis.layers()]
+    pixels = [side**2 for side in sides]
+    noise = torch.from_numpy(random.normals(Stream.LAYER_NOISE, index.numpy(), sum(pixels)))
+    return [part.view(-1, 1, side, side) for part, side in zip(torch.split(noise, pixels, 1), sides, strict=True)]
 
 
 def builtin() -> dict[str, Path]:

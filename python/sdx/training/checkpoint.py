@@ -14,7 +14,9 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from sdx.errors import CheckpointError
+from sdx import config as configuration
+from sdx.config import Settings
+from sdx.errors import CheckpointError, ConfigError
 from sdx.files import write_atomically
 
 KEEP = 2
@@ -114,6 +116,24 @@ def _put_together(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
             return tensors[tree["tensor"]]
         return {key: _put_together(value, tensors) for key, value in tree["map"]}
     return tree
+
+
+def check(config: Settings, folder: Path) -> None:
+    """Raise an SdxError unless ``folder`` is new, empty, or holds a run of this configuration; nothing is written."""
+    path = folder / "config.toml"
+    if path.exists():
+        if drift := configuration.differences(configuration.load(path, type(config)), config):
+            raise ConfigError(
+                f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
+
+
+def claim(config: Settings, folder: Path) -> None:
+    """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
+    writable(folder)
+    write_atomically(folder / "config.toml", configuration.dump(config).encode())
 
 
 def writable(folder: Path) -> None:

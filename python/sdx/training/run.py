@@ -109,14 +109,7 @@ def check(config: RunConfig, folder: Path) -> None:
     That is a run folder of another configuration (ConfigError with the differing keys) or with other files in it, and
     verification sets that cannot be read.
     """
-    path = folder / "config.toml"
-    if path.exists():
-        if drift := configuration.differences(configuration.load(path, RunConfig), config):
-            raise ConfigError(
-                f"{folder} holds a run with another configuration ({'; '.join(drift)}); use a new --run-dir"
-            )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
+    checkpoint.check(config, folder)
     for name in datasets.expand(config.eval):
         if name not in datasets.NAMES:
             datasets.load(name)
@@ -131,12 +124,6 @@ def with_precision(config: RunConfig, folder: Path) -> RunConfig:
     return config.model_copy(update={"precision": chosen})
 
 
-def claim(config: RunConfig, folder: Path) -> None:
-    """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
-    checkpoint.writable(folder)
-    write_atomically(folder / "config.toml", configuration.dump(config).encode())
-
-
 def train(config: RunConfig, folder: Path) -> Summary:
     """Train to the end, resuming from ``folder`` if it holds a checkpoint, and write students and summary.json.
 
@@ -145,7 +132,7 @@ def train(config: RunConfig, folder: Path) -> Summary:
     config = with_precision(config, folder)
     check(config, folder)
     parts = build(config)
-    claim(config, folder)
+    checkpoint.claim(config, folder)
     objects = {f"student.{learner.name}": learner for learner in parts.learners} | {"sampler": parts.sampler}
     checkpoints = folder / "checkpoints"
     start = checkpoint.load(checkpoints, objects)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch.nn.functional import softplus
 
-from sdx.cli import main
 from sdx.networks.stylegan2 import GeneratorConfig
 from sdx.pretrain.adaptive import augment
 from sdx.pretrain.adversarial import Adversary
@@ -33,15 +32,6 @@ SMALL = [
     "batch=8",
     "adversarial.r1_every=2",
 ]
-
-
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["sdx", "pretrain", "generator", *arguments])
-    try:
-        main()
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
-    return 0
 
 
 @pytest.fixture
@@ -125,14 +115,14 @@ def test_strength_follows_how_well_reals_are_known() -> None:
 
 
 def test_a_run_on_a_folder_resumes_to_the_same_generator(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, pretrain: Callable[..., int]
 ) -> None:
     keys = ["adversarial", *SMALL, f"adversarial.source.path={folder}", "adversarial.source.kind=folder"]
     keys += ["adversarial.source.size=16", "network.z_dim=8", "adversarial.augment_over=100"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert _run(monkeypatch, *keys, "images=96", "--run-dir", str(whole)) == 0
-    assert _run(monkeypatch, *keys, "images=48", "--run-dir", str(parts)) == 0
-    assert _run(monkeypatch, *keys, "images=96", "--run-dir", str(parts)) == 0
+    assert pretrain(*keys, "images=96", "--run-dir", str(whole)) == 0
+    assert pretrain(*keys, "images=48", "--run-dir", str(parts)) == 0
+    assert pretrain(*keys, "images=96", "--run-dir", str(parts)) == 0
     made = artefacts.load(whole / "generator.safetensors")
     again = artefacts.load(parts / "generator.safetensors").network.state_dict()
     for name, tensor in made.network.state_dict().items():
@@ -144,13 +134,13 @@ def test_a_run_on_a_folder_resumes_to_the_same_generator(
     assert any(bool(layer.noise_strength.any()) for layer in made.network.synthesis.layers())
 
 
-def test_it_finishes_a_regression(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_finishes_a_regression(tmp_path: Path, pretrain: Callable[..., int]) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     keys = [key for key in SMALL if not key.startswith("adversarial")]
-    assert _run(monkeypatch, *keys, "images=16", "--run-dir", str(first)) == 0
+    assert pretrain(*keys, "images=16", "--run-dir", str(first)) == 0
     start = f"start={first / 'generator.safetensors'}"
     finish = ["finish", *SMALL, "adversarial.source.size=16", "images=16", start]
-    assert _run(monkeypatch, *finish, "--run-dir", str(second)) == 0
+    assert pretrain(*finish, "--run-dir", str(second)) == 0
     meta = artefacts.load(second / "generator.safetensors").meta
     assert meta.latent == "simface"
     assert {"l1"} <= set(meta.scores)
@@ -169,11 +159,11 @@ def test_bad_input_is_one_line(
     arguments: tuple[str, ...],
     named: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    pretrain: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
-    assert _run(monkeypatch, *arguments, "--run-dir", str(run)) == 1
+    assert pretrain(*arguments, "--run-dir", str(run)) == 1
     assert not run.exists()
     text = capsys.readouterr().err
     assert named in text

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from sdx import config as configuration
-from sdx.cli import main
 from sdx.evaluation import frechet
 from sdx.networks.stylegan2 import normalise_z
 from sdx.pretrain import config as recipes
@@ -38,15 +38,6 @@ SMALL = [
     "log_every=16",
     "batch=8",
 ]
-
-
-def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr(sys, "argv", ["sdx", "pretrain", "generator", *arguments])
-    try:
-        main()
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
-    return 0
 
 
 def test_pixel_loss_by_hand() -> None:
@@ -92,9 +83,9 @@ def test_frechet_distance_of_known_gaussians() -> None:
     assert frechet.distance(a, a) == pytest.approx(0, abs=1e-9)
 
 
-def test_it_learns_and_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_learns_and_says_what_it_is(tmp_path: Path, pretrain: Callable[..., int]) -> None:
     folder = tmp_path / "run"
-    assert _run(monkeypatch, *SMALL, "images=800", "validate_every=400", "--run-dir", str(folder)) == 0
+    assert pretrain(*SMALL, "images=800", "validate_every=400", "--run-dir", str(folder)) == 0
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [row["loss"] for row in rows if row["event"] == "train"]
     assert losses[-1] < 0.7 * losses[0]
@@ -170,11 +161,11 @@ def test_bad_input_is_one_line(
     arguments: tuple[str, ...],
     named: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    pretrain: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "run"
-    assert _run(monkeypatch, *arguments, "--run-dir", str(folder)) == 1
+    assert pretrain(*arguments, "--run-dir", str(folder)) == 1
     assert not folder.exists()
     text = capsys.readouterr().err
     assert named in text
@@ -182,17 +173,17 @@ def test_bad_input_is_one_line(
     assert text.count("\n") == 1
 
 
-def test_another_configuration_does_not_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_configuration_does_not_resume(tmp_path: Path, pretrain: Callable[..., int]) -> None:
     folder = tmp_path / "run"
-    assert _run(monkeypatch, *SMALL, "images=16", "--run-dir", str(folder)) == 0
-    assert _run(monkeypatch, *SMALL, "images=16", "seed=1", "--run-dir", str(folder)) == 1
+    assert pretrain(*SMALL, "images=16", "--run-dir", str(folder)) == 0
+    assert pretrain(*SMALL, "images=16", "seed=1", "--run-dir", str(folder)) == 1
 
 
-def test_a_generator_to_start_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_generator_to_start_from(tmp_path: Path, pretrain: Callable[..., int]) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    assert _run(monkeypatch, *SMALL, "images=160", "--run-dir", str(first)) == 0
+    assert pretrain(*SMALL, "images=160", "--run-dir", str(first)) == 0
     start = f"start={first / 'generator.safetensors'}"
-    assert _run(monkeypatch, *SMALL, "images=8", start, "optimizer.lr=1e-9", "--run-dir", str(second)) == 0
+    assert pretrain(*SMALL, "images=8", start, "optimizer.lr=1e-9", "--run-dir", str(second)) == 0
     for name, tensor in _weights(first).items():
         torch.testing.assert_close(_weights(second)[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
 
