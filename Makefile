@@ -41,7 +41,9 @@ format: $(STAMP) ## Format Python and Rust
 	$(BIN)/ruff format .
 	cargo fmt --manifest-path rust/Cargo.toml --all
 
-bench: ## Benchmarks of the Rust core (never run by the tests)
+bench: $(STAMP) ## Benchmarks of a training step and of the Rust core (never run by the tests)
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	$(BIN)/python -m pytest benches/bench_step.py --benchmark-group-by=group --benchmark-columns=min,median,rounds
 	cargo bench --manifest-path rust/Cargo.toml --package sdx-core
 
 clean: ## Remove the environment and every build output
