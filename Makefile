@@ -43,7 +43,7 @@ format: $(STAMP) ## Format Python and Rust
 
 bench: $(STAMP) ## Benchmarks of a training step and of the Rust core (never run by the tests)
 	$(BIN)/pip install --quiet --editable '.[bench]'
-	$(BIN)/python -m pytest benches/bench_step.py --benchmark-group-by=group --benchmark-columns=min,median,rounds
+	$(BIN)/python -m pytest benches/bench_step.py --benchmark-columns=min,median,rounds
 	cargo bench --manifest-path rust/Cargo.toml --package sdx-core
 
 clean: ## Remove the environment and every build output

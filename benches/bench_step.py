@@ -1,13 +1,15 @@
-"""A training step and its parts on this machine: ours, the original's way, and the bare convolutions as the floor.
+"""A training step and its parts on this machine against the original's way and against the bare convolutions.
 
-    python -m pytest benches/bench_step.py --benchmark-group-by=group --benchmark-columns=min,median,iqr,rounds
+    python -m pytest benches/bench_step.py --benchmark-columns=min,median,rounds [--rows FILE]
 
-The numbers in brackets are ratios within a group, measured in one run. `--rows FILE` appends one JSON line a result.
+What is compared takes turns, round by round, so that a processor that slows down for a while slows down all. The
+summary at the end gives the medians and, for each peer, the median of its time over ours; `--rows` appends them as JSON
+lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +18,16 @@ import pytest
 import workloads
 from sdx import precision
 
-PARTS = ("source", "teacher", "student", "bookkeeping", "step")
+_ROUNDS = {"demo": 25, "paper": 7}
+PEERS = {
+    "source": ("original", "floor"),
+    "teacher": ("original", "floor"),
+    "frozen": ("original", "floor"),
+    "student": ("original",),
+    "bookkeeping": (),
+    "step": ("original",),
+    "step_of_three": ("step of one", "two further students"),
+}
 
 
 @lru_cache(maxsize=1)
@@ -24,39 +35,21 @@ def _step(name: str) -> workloads.Step:
     return workloads.Step(name, precision.resolve())
 
 
-def _calls() -> list[tuple[str, str, str]]:
-    calls = []
-    for name in workloads.SIZES:
-        for part in PARTS:
-            calls += [
-                (name, part, impl) for impl in ("ours", "original") if (part, impl) != ("bookkeeping", "original")
-            ]
-            calls += [(name, part, "floor")] if part in ("source", "teacher") else []
-    return calls
-
-
-@pytest.mark.parametrize(("name", "part", "impl"), _calls())
-def test_step(benchmark: Any, name: str, part: str, impl: str) -> None:
+@pytest.mark.parametrize("part", PEERS)
+@pytest.mark.parametrize("name", workloads.SIZES)
+def test_step(benchmark: Any, name: str, part: str) -> None:
     step = _step(name)
-    call: Callable[[], Any] = getattr(step, f"{part}_{'ours' if impl == 'floor' else impl}")
-    if impl == "floor":
-        size = step.source.synthesis.slice_size if part == "source" else step.teacher.slice_size
-        call = workloads.bare_convolutions(call, len(step.index), size or len(step.index))
+    calls = {peer: step.peer(part, peer) for peer in PEERS[part]}
+    times: dict[str, list[float]] = {peer: [] for peer in calls}
+
+    def peers() -> None:
+        for peer, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[peer].append(time.perf_counter() - start)
+
     benchmark.group = f"{name} {part}"
-    benchmark.extra_info = {"part": part, "impl": impl, "sizes": name, "batch": len(step.index)}
-    benchmark.pedantic(call, rounds=15 if name == "demo" else 5, warmup_rounds=2, iterations=1)
-
-
-@pytest.mark.parametrize(("name", "count"), [("demo", 3), ("paper", 3)])
-def test_students_of_one_pass(benchmark: Any, name: str, count: int) -> None:
-    """A step with further students, which learn from the same faces and embeddings."""
-    step = _step(name)
-
-    def run() -> None:
-        step.step_ours()
-        for _ in range(count - 1):
-            step.student_ours()
-
-    benchmark.group = f"{name} step"
-    benchmark.extra_info = {"part": "step", "impl": f"ours, {count} students", "sizes": name, "batch": len(step.index)}
-    benchmark.pedantic(run, rounds=9 if name == "demo" else 5, warmup_rounds=1, iterations=1)
+    benchmark.extra_info = {"part": part, "sizes": name, "batch": len(step.index), "peers": times}
+    benchmark.pedantic(step.ours(part), setup=peers, rounds=_ROUNDS[name], warmup_rounds=2, iterations=1)
+    for peer in calls:
+        del times[peer][: -_ROUNDS[name]]  # the rounds that warmed up

@@ -1,10 +1,12 @@
-"""Rows of results: one JSON line for each benchmark, with the machine it ran on."""
+"""Rows of results: one JSON line for each thing measured, with the machine it ran on, and a summary of the ratios."""
 
 from __future__ import annotations
 
 import json
 import platform
+import statistics
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +17,41 @@ from sdx import precision
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--rows", type=Path, help="append one JSON line for each benchmark to this file")
+    parser.addoption("--rows", type=Path, help="append one JSON line for each result to this file")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     path: Path | None = session.config.getoption("--rows")
-    plugin = getattr(session.config, "_benchmarksession", None)
-    if path is None or plugin is None:
-        return
-    with path.open("a", encoding="utf-8") as file:
-        for bench in plugin.benchmarks:
-            times = sorted(bench.stats.data)
-            at = {f"p{q}": times[min(int(q / 100 * len(times)), len(times) - 1)] for q in (20, 50, 80)}
-            row = {**bench.extra_info, **at, "unit": "s", "rounds": len(times), **_machine()}
-            file.write(json.dumps(row) + "\n")
+    if path is not None:
+        rows = list(_rows(session.config))
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for row in _rows(config):
+        ratio = f"  {row['ratio']:.2f} of ours" if "ratio" in row else ""
+        terminalreporter.write_line(
+            f"{row['sizes']:6} {row['part']:14} {row['impl']:21} {row['p50'] * 1e3:9.2f} ms{ratio}"
+        )
+
+
+def _rows(config: pytest.Config) -> Iterator[dict[str, Any]]:
+    machine = _machine()
+    for bench in getattr(getattr(config, "_benchmarksession", None), "benchmarks", []):
+        about = {key: value for key, value in bench.extra_info.items() if key != "peers"}
+        ours = list(bench.stats.data)
+        yield {**about, "impl": "ours", **_quantiles(ours), **machine}
+        for peer, times in bench.extra_info["peers"].items():
+            ratio = statistics.median(t / o for t, o in zip(times, ours, strict=True))
+            yield {**about, "impl": peer, **_quantiles(times), "ratio": round(ratio, 3), **machine}
+
+
+def _quantiles(times: list[float]) -> dict[str, Any]:
+    ordered = sorted(times)
+    at = {f"p{q}": ordered[min(int(q / 100 * len(ordered)), len(ordered) - 1)] for q in (20, 50, 80)}
+    return {**at, "unit": "s", "rounds": len(ordered)}
 
 
 def _machine() -> dict[str, Any]:

@@ -13,8 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from peers import original
 from sdx import networks, precision, students
 from sdx.networks.stylegan2 import Generator, GeneratorConfig
-from sdx.parallel import over_slices
 from sdx.random import Philox
+from sdx.slices import over_slices
 from sdx.sources.stylegan2 import StyleGAN2Source
 from sdx.students import Student
 from sdx.teachers import Teacher
@@ -32,7 +32,8 @@ class Sizes:
     generator: GeneratorConfig
     teacher: str
     embedding: int
-    student: str
+    students: tuple[str, str, str]
+    """The first is the one of a step with one student."""
     input: int
     batch: int
     is_cropped: bool
@@ -43,12 +44,12 @@ SIZES = {
         GeneratorConfig(64, z_dim=93, w_dim=160, mapping_layers=2, channel_base=1024, channel_max=128),
         "iresnet-simface",
         256,
-        "small",
+        ("small", "small", "small"),
         64,
         64,
         False,
     ),
-    "paper": Sizes(GeneratorConfig(256), "iresnet100", 512, "tinyfar-a", 112, 8, True),
+    "paper": Sizes(GeneratorConfig(256), "iresnet100", 512, ("tinyfar-a", "tinyfar-b", "tinyfar-c"), 112, 8, True),
 }
 
 
@@ -75,7 +76,10 @@ class Step:
         spec = InputSpec(sizes.input, scale=0.99609375)
         model = LoadedModel(sizes.teacher, self._network, spec, "", (), "", sizes.embedding)
         self.teacher = Teacher(model, policy=policy)
-        self.students = {"ours": self._student(sizes, policy), "original": self._student(sizes, precision.FULL)}
+        first, *further = sizes.students
+        self.students = {"ours": _student(first, sizes, policy), "original": _student(first, sizes, precision.FULL)}
+        self.further = [f"further {number}" for number in range(len(further))]
+        self.students |= {key: _student(name, sizes, policy) for key, name in zip(self.further, further, strict=True)}
         self.students["original"].network.to(memory_format=torch.contiguous_format)
         self._optimizers = {key: torch.optim.Adam(s.parameters()) for key, s in self.students.items()}
         self._sizes = sizes
@@ -86,9 +90,38 @@ class Step:
         self.face = self.source.draw(self.index, self.latent).face
         self.target = self.teacher.embed(self.face, self.source.frame)
 
-    @staticmethod
-    def _student(sizes: Sizes, policy: precision.Policy) -> Student:
-        return students.build("student", sizes.student, sizes.embedding, size=sizes.input, policy=policy)
+    def ours(self, part: str) -> Call:
+        """Return our way to do a part: source, teacher, frozen (both), student, bookkeeping, step, step_of_three."""
+        return {
+            "frozen": lambda: (self.source_ours(), self.teacher_ours()),
+            "bookkeeping": self.bookkeeping_ours,
+            "source": self.source_ours,
+            "teacher": self.teacher_ours,
+            "student": self.student_ours,
+            "step": self.step_ours,
+            "step_of_three": lambda: (self.step_ours(), self.further_students()),
+        }[part]
+
+    def peer(self, part: str, name: str) -> Call:
+        """Return what a part is compared with."""
+        if name == "floor":
+            return self._floor(part)
+        return {
+            ("frozen", "original"): lambda: (self.source_original(), self.teacher_original()),
+            ("source", "original"): self.source_original,
+            ("teacher", "original"): self.teacher_original,
+            ("student", "original"): self.student_original,
+            ("step", "original"): self.step_original,
+            ("step_of_three", "step of one"): self.step_ours,
+            ("step_of_three", "two further students"): self.further_students,
+        }[part, name]
+
+    def _floor(self, part: str) -> Call:
+        if part == "frozen":
+            source, teacher = self._floor("source"), self._floor("teacher")
+            return lambda: (source(), teacher())
+        size = self.source.synthesis.slice_size if part == "source" else self.teacher.slice_size
+        return bare_convolutions(self.ours(part), len(self.index), size or len(self.index))
 
     def source_ours(self) -> Tensor:
         """Draw a batch."""
@@ -134,6 +167,10 @@ class Step:
         self.target = self.teacher.embed(face, self.source.frame)
         return self._learn("ours", face)
 
+    def further_students(self) -> list[Tensor]:
+        """Take one step of each of the further students."""
+        return [self._learn(key, self.face) for key in self.further]
+
     def step_original(self) -> Tensor:
         """Take the whole step in the original's way."""
         with torch.no_grad():
@@ -159,16 +196,16 @@ class Step:
         return loss.detach()
 
 
+def _student(architecture: str, sizes: Sizes, policy: precision.Policy) -> Student:
+    return students.build("student", architecture, sizes.embedding, size=sizes.input, policy=policy)
+
+
 def bare_convolutions(call: Call, batch: int, slice_size: int) -> Call:
-    """Return a call of nothing but the dense convolutions of ``call``: same shapes, layout, format and slices."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the recorder sees its own thread alone
+    """Return a call of nothing but the convolutions of ``call``, low-pass filters among them: same shapes, layout,
+    format and slices. Colours run as matrix products and are not counted."""
     recorder = _Recorder()
-    try:
-        with recorder:
-            call()
-    finally:
-        torch.set_num_threads(threads)
+    with recorder:
+        call()
     rows = min(slice_size, batch)
     whole = [entry for entry in recorder.found if len(entry[1]) == rows]
     each = whole[: len(whole) // max(1, batch // rows)]  # every full slice repeats the same ones
@@ -190,7 +227,7 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in _CONVOLUTIONS and not _is_depthwise(args[0], args[1]):
+        if func in _CONVOLUTIONS:
             layout = torch.channels_last if args[0].is_contiguous(memory_format=torch.channels_last) else None
             x = torch.randn_like(args[0], memory_format=layout or torch.preserve_format)
             self.found.append((func, x, tuple(args[1:]), kwargs))
@@ -203,7 +240,3 @@ _CONVOLUTIONS = {
     torch.ops.aten.conv2d.padding,
     torch.ops.aten.conv_transpose2d.input,
 }
-
-
-def _is_depthwise(x: Tensor, weight: Tensor) -> bool:
-    return weight.shape[1] == 1 and x.shape[1] > 1

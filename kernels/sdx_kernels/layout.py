@@ -31,3 +31,22 @@ def like(result: Tensor, image: Tensor) -> Tensor:
     if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
         return result.contiguous(memory_format=torch.channels_last)
     return result.contiguous()
+
+
+_VECTOR = 32
+"""Values of a half format in the widest vector register: torch's loops over rows run what is left value by value."""
+
+
+def rows(image: Tensor) -> tuple[Tensor, int]:
+    """Return a channels_last image, [N, C, H, W], as a view of its rows, [N, H W / k, k C], and k.
+
+    A row holds k neighbouring pixels: what is the same for all pixels is tiled k times (``per_channel.repeat(1, k)``).
+    """
+    n, channels, height, width = image.shape
+    pixels, k = height * width, 1
+    while (k * channels < 2 * _VECTOR or k * channels % _VECTOR) and k < _VECTOR and pixels % (2 * k) == 0:
+        k *= 2
+    pixelwise = image.permute(0, 2, 3, 1)
+    shape = (n, pixels // k, k * channels)
+    # reshape would take a copy of another layout without a word; of no images any layout is as good.
+    return (pixelwise.view(shape) if image.numel() else pixelwise.reshape(shape)), k

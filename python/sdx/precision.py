@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, prelu
+
+from sdx_kernels import layout
 
 Name = Literal["fp32", "bf16"]
 
@@ -84,13 +86,31 @@ def convert(network: nn.Module, policy: Policy) -> nn.Module:
     """
     if policy.name == "fp32" or not all(isinstance(module, _KNOWN) for module in network.modules() if _is_leaf(module)):
         return network
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.PReLU):
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.PReLU):
+            network.set_submodule(name, _PReLU(module.weight.detach().to(policy.convolutions)))
+        elif isinstance(module, nn.Conv2d):
             module.to(policy.convolutions)
         elif isinstance(module, nn.Linear):
             module.register_forward_pre_hook(_to_float)
     network.register_forward_pre_hook(_to_half)
     return network
+
+
+class _PReLU(nn.Module):
+    """A frozen PReLU over rows of several pixels: with few channels torch's own runs value by value in half formats."""
+
+    def __init__(self, slope: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("slope", slope)
+        self.slope: torch.Tensor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return [N, C, H, W] in channels_last."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        rows, k = layout.rows(x)
+        y = prelu(rows.flatten(0, 1), self.slope.expand(rows.shape[2] // k).repeat(k))
+        return y.view(len(x), *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
 
 
 _KNOWN = (

@@ -44,10 +44,10 @@ def _oracle(p: dict[str, Tensor], up: int, clamp: float | None, noise: bool) -> 
 
 
 def _fast(p: dict[str, Tensor], up: int, clamp: float | None, noise: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    packed = PackedWeight.of(p["weight"], up=up, dtype=dtype)
+    packed = PackedWeight.of(p["weight"], up=up, filter=BINOMIAL if up > 1 else None, dtype=dtype)
     x = (p["x"] * p["styles"][:, :, None, None]).to(dtype).contiguous(memory_format=torch.channels_last)
     y, image = styled_layer(
-        x, packed, packed.dcoef(p["styles"]), filter=BINOMIAL if up > 1 else None,
+        x, packed, packed.dcoef(p["styles"]),
         noise=p["noise"] if noise else None, bias=p["bias"], clamp=clamp, next_styles=p["next"],
         rgb=Rgb(p["rgb_weight"], p["rgb_styles"], p["rgb_bias"], p["image"], clamp),
     )  # fmt: skip

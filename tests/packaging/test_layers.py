@@ -30,7 +30,7 @@ LAYERS = (
         "recipes",
         "config",
         "files",
-        "parallel",
+        "slices",
         "precision",
         "random",
         "types",

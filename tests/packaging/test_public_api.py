@@ -84,7 +84,6 @@ def test_signatures_of_the_kernels() -> None:
             "x",
             "packed",
             "dcoef",
-            "filter=None",
             "noise=None",
             "bias=None",
             "act='lrelu'",

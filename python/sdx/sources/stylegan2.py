@@ -14,7 +14,7 @@ from torch import Tensor
 from sdx.align import FRAMES
 from sdx.errors import ArtefactError, ConfigError
 from sdx.networks.stylegan2 import Generator, GeneratorConfig, Synthesis, normalise_z
-from sdx.parallel import over_slices
+from sdx.slices import over_slices
 from sdx.sources.synthesis import FrozenSynthesis, Region
 from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
 from sdx.weights import generator as artefacts
@@ -92,8 +92,8 @@ class StyleGAN2Source:
 
     def draw(self, index: Tensor, latent: Tensor) -> Batch:
         """Return the faces of latents float32 [B, W], or [B, L, W] with a w for each style input."""
-        face = self.synthesis(latent, self._layer_noise(index), self._region).clone()
-        return Batch(index, face.clamp_(-1, 1), latent=latent)
+        face = self.synthesis(latent, self._layer_noise(index), self._region).clamp(-1, 1)  # an ordinary tensor again
+        return Batch(index, face, latent=latent)
 
     def simface(self, index: Tensor) -> Tensor:
         """Return the SimFace latents, float32 [B, DIMENSION], that root images int64 [B] were taught to show.

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sdx.networks.stylegan2 import Block, FullyConnected, Layer, Synthesis, ToRGB, upsample
-from sdx.parallel import over_slices
-from sdx_kernels import PackedWeight, Rgb, styled_layer
+from sdx.networks.stylegan2 import Block, FullyConnected, Layer, Synthesis, ToRGB
+from sdx.slices import over_slices
+from sdx_kernels import PackedWeight, Rgb, styled_layer, upfirdn2d
 
 Region = tuple[int, int, int, int]
 """(top, left, bottom, right) in pixels."""
 
-_LARGEST = 4 << 20
-"""Bytes of a layer's output that a slice may have: a few times a core's own cache, for small slices cost calls."""
-_SLICE = 32
+_LARGEST = 16 << 20
+"""Bytes of a layer's output that a slice may have: beyond a core's own cache, for small slices cost calls."""
+_SLICE = 64
 """Most images in a slice."""
 
 
@@ -31,7 +31,6 @@ class _PackedLayer:
     """A convolution with its noise, ready to run; ``place`` is its number among all layers."""
 
     packed: PackedWeight
-    filter: Tensor | None
     bias: Tensor
     strength: float
     clamp: float | None
@@ -46,7 +45,8 @@ class _PackedBlock:
     rgb_weight: Tensor
     rgb_bias: Tensor
     rgb_clamp: float | None
-    filter: Tensor
+    upsampling: Tensor
+    """[R, R / 2]: an axis of the image so far to an axis of this block's image."""
 
 
 class FrozenSynthesis:
@@ -68,19 +68,23 @@ class FrozenSynthesis:
         self._blocks: list[_PackedBlock] = []
         self._affines: list[FullyConnected] = []
         self._inputs: list[int] = []  # style input of each affine layer
+        self._is_rgb: list[bool] = []
         place = 0
         for block in blocks:
             self._blocks.append(_pack(block, place, dtype))
             for layer in block.layers():
                 self._affines.append(layer.affine)
                 self._inputs.append(place)
+                self._is_rgb.append(False)
                 place += 1
             self._affines.append(block.torgb.affine)
             self._inputs.append(place)
+            self._is_rgb.append(True)
         weights = [affine.weight.detach() * affine.weight_gain for affine in self._affines]
         self._affine_weight = torch.cat(weights).T.contiguous()  # [W, all channels of all styles]
         self._affine_bias = torch.cat([affine.bias.detach() * affine.bias_gain for affine in self._affines])
         self._sizes = [len(weight) for weight in weights]
+        self._outputs = [layer.packed.square_sum.shape[0] for block in self._blocks for layer in block.layers]
         self.layers = place
         largest = max(self.config.channels(side) * side**2 for side in self.config.resolutions) * dtype.itemsize
         self.slice_size = max(1, min(_SLICE, _LARGEST // largest))
@@ -103,17 +107,19 @@ class FrozenSynthesis:
         given = [] if noise is None else [n for n in noise if n is not None]
         places = [] if noise is None else [i for i, n in enumerate(noise) if n is not None]
 
-        def run(part: Tensor, *rest: Tensor) -> Tensor:
+        def run(styles: Tensor, dcoef: Tensor, *rest: Tensor) -> Tensor:
             images: list[Tensor | None] = [None] * self.layers
             for place, image in zip(places, rest, strict=True):
                 images[place] = image
-            image = self._draw(part, images)
+            image = self._draw(torch.split(styles, self._sizes, 1), torch.split(dcoef, self._outputs, 1), images)
             return image if region is None else image[:, :, region[0] : region[2], region[1] : region[3]]
 
-        return over_slices(run, [ws, *given], self.slice_size)
+        with torch.inference_mode():  # for all slices at once: these are many small operations
+            styles = self._styles(ws)
+            dcoef = self._dcoef(styles)
+        return over_slices(run, [styles, dcoef, *given], self.slice_size)
 
-    def _draw(self, ws: Tensor, noise: list[Tensor | None]) -> Tensor:
-        styles = self._styles(ws)
+    def _draw(self, styles: Sequence[Tensor], dcoef: Sequence[Tensor], noise: Sequence[Tensor | None]) -> Tensor:
         first = styles[0].to(self.dtype)[:, :, None, None]
         x = (self._const * first).contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
@@ -124,15 +130,14 @@ class FrozenSynthesis:
                 is_last = layer is block.layers[-1]
                 rgb = None
                 if is_last:
-                    skipped = None if image is None else upsample(image, block.filter)
+                    skipped = None if image is None else block.upsampling @ image @ block.upsampling.T
                     rgb = Rgb(block.rgb_weight, styles[rgb_style], block.rgb_bias, skipped, block.rgb_clamp)
                 following = rgb_style + 1 if is_last else style + 1
                 own = noise[layer.place]
                 x, colours = styled_layer(
                     x,
                     layer.packed,
-                    layer.packed.dcoef(styles[style]),
-                    filter=layer.filter,
+                    dcoef[layer.place],
                     noise=None if own is None or layer.strength == 0.0 else own * layer.strength,
                     bias=layer.bias,
                     clamp=layer.clamp,
@@ -145,22 +150,28 @@ class FrozenSynthesis:
             raise AssertionError("every block gives colours")
         return image
 
-    def _styles(self, ws: Tensor) -> list[Tensor]:
-        """Return the styles of all layers and colours in order, float32 [n, channels] each, toRGB's gain included."""
+    def _styles(self, ws: Tensor) -> Tensor:
+        """Return the styles of all layers and colours in order, float32 [N, channels of all], toRGB's gain included."""
         if ws.ndim == 2:
-            every = torch.addmm(self._affine_bias, ws, self._affine_weight)
-            styles = list(torch.split(every, self._sizes, 1))
-        else:
-            styles = [
-                torch.addmm(bias, ws[:, place], weight)
-                for bias, weight, place in zip(
-                    torch.split(self._affine_bias, self._sizes),
-                    torch.split(self._affine_weight, self._sizes, 1),
-                    self._inputs,
-                    strict=True,
-                )
-            ]
-        return styles
+            return torch.addmm(self._affine_bias, ws, self._affine_weight)
+        styles = [
+            torch.addmm(bias, ws[:, place], weight)
+            for bias, weight, place in zip(
+                torch.split(self._affine_bias, self._sizes),
+                torch.split(self._affine_weight, self._sizes, 1),
+                self._inputs,
+                strict=True,
+            )
+        ]
+        return torch.cat(styles, 1)
+
+    def _dcoef(self, styles: Tensor) -> Tensor:
+        """Return dcoef of all layers in order, float32 [N, outputs of all]."""
+        each = [
+            part for part, is_rgb in zip(torch.split(styles, self._sizes, 1), self._is_rgb, strict=True) if not is_rgb
+        ]
+        layers = [layer for block in self._blocks for layer in block.layers]
+        return torch.cat([layer.packed.dcoef(part) for layer, part in zip(layers, each, strict=True)], 1)
 
 
 def _pack(block: Block, place: int, dtype: torch.dtype) -> _PackedBlock:
@@ -171,16 +182,22 @@ def _pack(block: Block, place: int, dtype: torch.dtype) -> _PackedBlock:
         torgb.weight.detach().float()[:, :, 0, 0] * torgb.gain,
         torgb.bias.detach().float(),
         torgb.clamp,
-        block.resample_filter,
+        _upsampling(block),
     )
 
 
 def _pack_layer(layer: Layer, place: int, dtype: torch.dtype) -> _PackedLayer:
     return _PackedLayer(
-        PackedWeight.of(layer.weight, up=layer.up, dtype=dtype),
-        layer.resample_filter if layer.up > 1 else None,
+        PackedWeight.of(layer.weight, up=layer.up, filter=layer.resample_filter if layer.up > 1 else None, dtype=dtype),
         layer.bias.detach().float(),
         float(layer.noise_strength),
         layer.clamp,
         place,
     )
+
+
+def _upsampling(block: Block) -> Tensor:
+    """Return what `sdx.networks.stylegan2.upsample` does to one axis of an image, [R, R / 2]."""
+    side = block.layers()[-1].noise_const.shape[0]
+    rows = block.resample_filter.sum(1, keepdim=True)
+    return upfirdn2d(torch.eye(side // 2)[None, None], rows, up=(1, 2), padding=(0, 0, 2, 1), gain=2.0)[0, 0]
