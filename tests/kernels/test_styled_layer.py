@@ -64,6 +64,39 @@ def test_it_is_the_layer(up: int, clamp: float | None, noise: bool) -> None:
         tolerances.check("styled_layer", got, oracle)
 
 
+@pytest.mark.parametrize("outputs", [5, 16, 24, 40, 64])
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("up", [1, 2])
+def test_bfloat16_with_any_number_of_channels(up: int, noise: bool, outputs: int) -> None:
+    p = _layer(up, outputs=outputs)
+    p = {name: tensor.bfloat16().float() for name, tensor in p.items()}  # the oracle sees what is rounded here
+    p["styles"] = torch.ones_like(p["styles"]) * 2  # so that x times its styles needs no rounding
+    p["rgb_styles"] /= outputs**0.5
+    for got, oracle in zip(_fast(p, up, None, noise, torch.bfloat16), _oracle(p, up, None, noise), strict=True):
+        tolerances.check("styled_layer", got.bfloat16(), oracle)
+
+
+def test_a_filter_without_upsampling_is_refused() -> None:
+    with pytest.raises(KernelError, match="expected a filter with up above 1 alone, got one with up=1"):
+        PackedWeight.of(torch.ones(3, 2, 3, 3), filter=BINOMIAL)
+
+
+@pytest.mark.parametrize(
+    "taps", [torch.tensor([0.1, 0.2, 0.3, 0.4]), torch.rand(4, 4), torch.rand(3), torch.rand(2, 5)]
+)
+def test_a_filter_that_bfloat16_does_not_hold_and_other_lengths(taps: Tensor) -> None:
+    p = _layer(2)
+    p = {name: tensor.bfloat16().float() for name, tensor in p.items()}
+    for dtype in (torch.float32, torch.bfloat16):
+        packed = PackedWeight.of(p["weight"], up=2, filter=taps, dtype=dtype)
+        y, _ = styled_layer(p["x"].to(dtype), packed, packed.dcoef(torch.ones(3, 6)))
+        p64 = {name: tensor.double() for name, tensor in p.items()}
+        oracle = modulated_conv2d(
+            p64["x"], p64["weight"], torch.ones(3, 6).double(), up=2, padding=1, filter=taps.double(), act="lrelu"
+        )
+        tolerances.check("styled_layer", y, oracle)
+
+
 def test_a_style_out_of_half_range_is_divided_out() -> None:
     """x scaled by styles / m and dcoef times m is the same layer."""
     p = _layer()

@@ -48,6 +48,17 @@ def test_the_teachers_embedding_hardly_turns() -> None:
     assert torch.equal(teachers.exact(half).embed(face, "aligned"), a)
 
 
+@pytest.mark.parametrize("channels", [3, 24, 32, 48])
+@pytest.mark.parametrize("side", [1, 5, 8])
+def test_prelu_over_rows_is_prelu(channels: int, side: int) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.PReLU(channels))
+    nn.init.normal_(network[0].weight)
+    x = torch.randn(3, channels, side, side).bfloat16()
+    expected = nn.functional.prelu(x, network[0].weight.detach().bfloat16())
+    assert torch.equal(precision.convert(network, Policy("bf16", "test"))(x.float()), expected)
+
+
 def test_a_network_of_unknown_layers_stays_as_it_is() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU()).eval()
     precision.convert(network, HALF)
