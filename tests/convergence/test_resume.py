@@ -30,7 +30,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _start(teacher: Path, folder: Path) -> "subprocess.Popen[bytes]":
     # Three batches: the first checkpoint lies between roots and their neighbours.
-    keys = f"source.size=32 students.small.size=32 images={IMAGES} batch={BATCH} checkpoint_every={3 * BATCH}"
+    keys = f"source=simface source.size=32 students.small.size=32 images={IMAGES} batch={BATCH} checkpoint_every={3 * BATCH}"
     off = f"eval=none baselines=false held_out=0 validate_every=none log_every={BATCH} teacher={teacher}"
     command = [sys.executable, "-m", "sdx", "train", "demo", *keys.split(), *off.split(), "--run-dir", str(folder)]
     log = (folder.parent / f"{folder.name}.log").open("ab")

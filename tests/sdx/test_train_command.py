@@ -11,6 +11,7 @@ from sdx.cli.train import train
 from sdx.weights import artefact
 
 TINY = [
+    "source=simface",
     "source.size=32",
     "students.small.size=32",
     "images=64",

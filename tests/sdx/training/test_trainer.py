@@ -17,6 +17,7 @@ from sdx.weights.metadata import ArtefactMeta
 from sdx.weights.model import LoadedModel
 
 KEYS = {
+    "source": "simface",
     "source.size": "32",
     "images": "96",
     "batch": "16",
