@@ -61,7 +61,7 @@ class SourceConfig(Section):
 
 
 class StudentConfig(Section):
-    """One student: `architecture` is a name of `sdx.networks.ARCHITECTURES` or `timm:NAME`."""
+    """One student: `architecture` is a name of `sdx.networks.ARCHITECTURES`, `timm:NAME`, or a class `module:Name`."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     architecture: str

@@ -102,7 +102,8 @@ def build(
 
     Args:
         name: unique within a run.
-        architecture: see `sdx.networks.build`, which raises ConfigError for an unknown one.
+        architecture: see `sdx.networks.build`, which raises ConfigError for an unknown one; a ``module:Name`` is taken
+            for one that the user has named.
         embedding: size of the embedding, by custom the teacher's.
         size: side of the input in pixels; what the architecture is made for unless given.
         pretrained: start from timm's ImageNet weights where this machine holds them; ``notice`` says so (and a
@@ -111,6 +112,8 @@ def build(
             bfloat16 on a CPU, and there is next to nothing to gain from the others.
     """
     side = networks.default_size(architecture) if size is None else size
+    if networks.own.is_own(architecture):
+        networks.own.allow(architecture)
     network = networks.build(architecture, embedding, side)
     notice = None
     if pretrained:

@@ -28,9 +28,12 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _start(teacher: Path, folder: Path) -> "subprocess.Popen[bytes]":
+SOURCES = ("source=simface source.size=32 students.small.size=32", "source=stylegan2")
+
+
+def _start(teacher: Path, folder: Path, source: str) -> "subprocess.Popen[bytes]":
     # Three batches: the first checkpoint lies between roots and their neighbours.
-    keys = f"source=simface source.size=32 students.small.size=32 images={IMAGES} batch={BATCH} checkpoint_every={3 * BATCH}"
+    keys = f"{source} images={IMAGES} batch={BATCH} checkpoint_every={3 * BATCH}"
     off = f"eval=none baselines=false held_out=0 validate_every=none log_every={BATCH} teacher={teacher}"
     command = [sys.executable, "-m", "sdx", "train", "demo", *keys.split(), *off.split(), "--run-dir", str(folder)]
     log = (folder.parent / f"{folder.name}.log").open("ab")
@@ -38,13 +41,13 @@ def _start(teacher: Path, folder: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
-def _finish(teacher: Path, folder: Path) -> None:
-    code = _start(teacher, folder).wait(120)
+def _finish(teacher: Path, folder: Path, source: str) -> None:
+    code = _start(teacher, folder, source).wait(120)
     assert code == 0, (folder.parent / f"{folder.name}.log").read_text()
 
 
-def _stop_after_checkpoint(teacher: Path, folder: Path, number: signal.Signals) -> int:
-    process = _start(teacher, folder)
+def _stop_after_checkpoint(teacher: Path, folder: Path, source: str, number: signal.Signals) -> int:
+    process = _start(teacher, folder, source)
     end = time.monotonic() + 120
     while not list(folder.glob("checkpoints/*.json")) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.001)
@@ -53,21 +56,26 @@ def _stop_after_checkpoint(teacher: Path, folder: Path, number: signal.Signals) 
     return process.wait(60)
 
 
+@pytest.fixture(scope="module", params=SOURCES)
+def source(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(teacher: Path, source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    _finish(teacher, folder)
+    _finish(teacher, folder, source)
     return folder
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)])
 def test_resumed_run_equals_uninterrupted_run(
-    teacher: Path, uninterrupted: Path, tmp_path: Path, number: signal.Signals, code: int
+    teacher: Path, source: str, uninterrupted: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     folder = tmp_path / "run"
-    assert _stop_after_checkpoint(teacher, folder, number) == code
+    assert _stop_after_checkpoint(teacher, folder, source, number) == code
     assert not (folder / "summary.json").exists()
-    _finish(teacher, folder)
+    _finish(teacher, folder, source)
 
     rows = _rows(folder)
     starts = [row["images_seen"] for row in rows if row["event"] == "start"]

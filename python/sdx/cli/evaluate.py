@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sdx import networks
 from sdx.evaluation import datasets, models
 from sdx.evaluation.verification import FARS, SUPPORT, Protocol, Result
 from sdx.evaluation.verification import evaluate as verify
@@ -23,14 +24,19 @@ _PLAIN_WIDTH = 140
 @click.argument("model", nargs=-1, required=True)
 @click.option("--data", multiple=True, default=("sim",), show_default=True, metavar="SET", help="Set or .bin file.")
 @click.option("--protocol", type=click.Choice(["exact", "insightface"]), default="exact", show_default=True)
+@click.option("--own", multiple=True, metavar="MODULE:NAME", help="Network of your own that a MODEL may be made of.")
 @click.option("--flip", is_flag=True, help="Add the embedding of the mirror image.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON alone.")
-def evaluate(model: tuple[str, ...], data: tuple[str, ...], protocol: str, flip: bool, as_json: bool) -> None:
+def evaluate(
+    model: tuple[str, ...], data: tuple[str, ...], protocol: str, own: tuple[str, ...], flip: bool, as_json: bool
+) -> None:
     """Verify faces with each MODEL: a model file, a run folder, a built-in name, or FAMILY:PATH.
 
     SET is a built-in name (sim-easy, sim-pose, sim-age, sim-hardpose, sim-hardage, sim-low; sim for all six; @dev
     behind a name for its development split) or the path of a .bin file; give --data several times for several sets.
     """
+    for architecture in own:
+        networks.own.allow(architecture)
     loaded = [one for reference in model for one in models.load(reference)]
     results = []
     for reference in datasets.expand(data):

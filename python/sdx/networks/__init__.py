@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sdx.errors import ConfigError
-from sdx.networks import iresnet, mobilefacenet, small, timm_net, tinyfar
+from sdx.networks import iresnet, mobilefacenet, own, small, timm_net, tinyfar
 
 Builder = Callable[[int, int], nn.Module]
 
@@ -47,7 +47,8 @@ def build(architecture: str, embedding: int, size: int) -> nn.Module:
     """Return a freshly initialised network [B, 3, size, size] -> [B, embedding], in training mode.
 
     The weights are drawn from torch's global generator: seed it first. Raises ConfigError for a name that is none of
-    `ARCHITECTURES` or ``timm:NAME``, or for sizes that cannot be.
+    `ARCHITECTURES`, ``timm:NAME`` or a ``module:Name`` that the user has named (`sdx.networks.own`), or for sizes that
+    cannot be.
     """
     if not 1 <= embedding <= MAX_EMBEDDING:
         raise ConfigError(f"expected an embedding size of 1 to {MAX_EMBEDDING}, got {embedding}")
@@ -55,11 +56,14 @@ def build(architecture: str, embedding: int, size: int) -> nn.Module:
         raise ConfigError(f"expected an input size of {MIN_SIZE} to {MAX_SIZE} pixels, got {size}")
     if architecture.startswith(timm_net.PREFIX):
         return timm_net.build(architecture.removeprefix(timm_net.PREFIX), embedding, size)
+    if own.is_own(architecture):
+        return own.build(architecture, embedding, size)
     if architecture not in ARCHITECTURES:
         near = difflib.get_close_matches(architecture, ARCHITECTURES, 1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise ConfigError(
-            f"unknown architecture {architecture!r}: {hint}expected one of {', '.join(ARCHITECTURES)} or timm:NAME"
+            f"unknown architecture {architecture!r}: {hint}expected one of {', '.join(ARCHITECTURES)}, timm:NAME "
+            "or module:Name"
         )
     return ARCHITECTURES[architecture](embedding, size)
 
