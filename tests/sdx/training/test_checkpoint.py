@@ -1,6 +1,8 @@
 """A checkpoint gives back the very state, and damage costs one checkpoint, not the run."""
 
+import errno
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,30 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
         _write(tmp_path / "file" / "run", 64)
     checkpoint.writable(tmp_path / "new" / "run")
     assert list((tmp_path / "new" / "run").iterdir()) == []
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_disk_that_fills_up_midway_costs_nothing_older(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    _write(tmp_path, 1, 2)
+    calls = 0
+    real = os.fsync
+
+    def full(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == failing:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)  # the state, its folder, the note with the checksum
+    with pytest.raises(CheckpointError, match=r"cannot be written \(No space left on device\); free space"):
+        _write(tmp_path, 3)
+    monkeypatch.undo()
+    assert not list(tmp_path.glob(".*"))
+    seen, network, _ = _restore(tmp_path)
+    assert seen == 2
+    assert torch.equal(network.weight, _trained(2, 2)[0].weight)
+    _write(tmp_path, 3)
+    assert _restore(tmp_path)[0] == 3

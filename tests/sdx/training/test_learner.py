@@ -12,10 +12,10 @@ from sdx.training.losses import EmbeddingLoss
 from sdx.types import Batch
 
 
-def _learner(ema: int | None) -> Learner:
+def _learner(ema: int | None, config: OptimizerConfig | None = None) -> Learner:
     torch.manual_seed(2)
     student = students.build("a", "small", 8, size=32)
-    return Learner(student, EmbeddingLoss(1.0, 0.0), OptimizerConfig(lr=0.01), ema)
+    return Learner(student, EmbeddingLoss(1.0, 0.0), config or OptimizerConfig(lr=0.01), ema)
 
 
 def _step(learner: Learner, seed: int, value: float = 0.0) -> None:
@@ -44,3 +44,17 @@ def test_a_loss_that_is_no_number_changes_no_weight() -> None:
     with pytest.raises(TrainingError, match="expected a finite loss"):
         _step(learner, 0, float("nan"))
     assert all(torch.equal(before[name], value) for name, value in learner.student.named_parameters())
+
+
+def test_a_gradient_is_clipped_to_its_norm_and_a_short_one_is_left() -> None:
+    """One step of plain SGD moves the weights by rate times the clipped gradient."""
+    moved = {}
+    for clip in (None, 0.5, 1e6):
+        learner = _learner(None, OptimizerConfig(kind="sgd", lr=0.01, momentum=0.0, clip=clip))
+        before = torch.cat([p.detach().clone().flatten() for p in learner.student.parameters()])
+        _step(learner, 0, 5.0)
+        after = torch.cat([p.detach().flatten() for p in learner.student.parameters()])
+        moved[clip] = (after - before).double() / 0.01
+    assert moved[None].norm() > 1
+    torch.testing.assert_close(moved[1e6], moved[None])
+    torch.testing.assert_close(moved[0.5], moved[None] * 0.5 / moved[None].norm(), atol=1e-4, rtol=1e-3)
