@@ -53,6 +53,9 @@ class SourceConfig(Section):
     generator: str = Field("simface-64", description="generator file or built-in name (kind stylegan2), or random-256")
     psi: float = Field(1.0, ge=-2, le=2, description="truncation of w, 1 = none (kind stylegan2)")
     noise: Literal["random", "const", "none"] = Field("random", description="of the layers (kind stylegan2)")
+    low_resolutions: int | None = Field(
+        None, ge=0, description="highest resolutions in the run's low precision, None = all (kind stylegan2)"
+    )
     split: Literal["G", "T"] = "G"
     nuisance: Literal["wild", "portrait"] = "wild"
     identities: int = Field(3000, ge=2, description="people of a labelled source")
@@ -154,7 +157,9 @@ class RunConfig(Settings):
         if len(set(names)) != len(names):
             raise ValueError(f"students: expected distinct names, got {', '.join(names)}")
         if self.images < self.batch:
-            raise ValueError(f"images: expected at least one batch of {self.batch}, got {self.images}")
+            raise ValueError(
+                f"images: expected at least one batch of {self.batch}, got {self.images}; give another batch="
+            )
         if self.teacher is None and self.loss.kind != "margin" and ":" not in self.loss.kind:
             raise ValueError(f"teacher: loss {self.loss.kind} needs a teacher; give teacher=MODEL or loss=margin")
         if self.sampler.steer not in ("mean", "hardest", *names):

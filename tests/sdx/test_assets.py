@@ -1,8 +1,11 @@
 """The built-in teacher and generator are what they say they are."""
 
+from pathlib import Path
+
 import torch
 from torch.nn.functional import normalize
 
+from sdx.assets.__main__ import pack
 from sdx.evaluation import datasets
 from sdx.evaluation.verification import evaluate
 from sdx.random import Philox
@@ -44,3 +47,14 @@ def test_the_built_in_generator_draws_what_its_z_says() -> None:
     rendered = teacher.embed(render(source.simface(index)), "aligned")
     found = (normalize(drawn) @ normalize(rendered).T).argmax(1)
     assert float((found == index).float().mean()) > 0.9
+
+
+def test_a_generators_run_is_packed_at_half_the_size(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "generators").mkdir()
+    made = stylegan2.load("simface-64")
+    generator.save(tmp_path / "run" / "generator.safetensors", made)
+    path = pack(tmp_path / "run", tmp_path)
+    assert path == tmp_path / "generators" / "simface-64.safetensors"
+    assert generator.load(path).meta.storage == "fp16"
+    assert path.stat().st_size < 0.55 * (tmp_path / "run" / "generator.safetensors").stat().st_size

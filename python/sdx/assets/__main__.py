@@ -1,6 +1,6 @@
-"""Make a run's only student a built-in model: ``python -m sdx.assets RUN`` (from a checkout).
+"""Make a run's only student, or its generator, a built-in model: ``python -m sdx.assets RUN`` (from a checkout).
 
-The weights are stored as float16, and the model is verified as it is stored: its scores are those of the file.
+The weights are stored as float16, and a student is verified as it is stored: its scores are those of the file.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from sdx.errors import ArtefactError
 from sdx.evaluation import datasets
 from sdx.evaluation.verification import evaluate
 from sdx.teachers import Teacher
-from sdx.weights import artefact
+from sdx.weights import artefact, generator
 from sdx.weights.model import LoadedModel
 
 
 def pack(run: Path, folder: Path) -> Path:
-    """Write the student of ``run`` with its scores on the test sets to ``folder`` and return its file.
+    """Write the generator of ``run``, or its student with its scores on the test sets, and return the file.
 
-    Raises ArtefactError unless the run has exactly one student.
+    Raises ArtefactError unless the run has a generator or exactly one student.
     """
+    if (run / "generator.safetensors").exists():
+        return _pack_generator(run / "generator.safetensors", folder / "generators")
     files = sorted(run.glob("students/*/model.safetensors"))
     if len(files) != 1:
         raise ArtefactError(f"{run}: expected a run with one student, got {len(files)}")
@@ -37,6 +39,13 @@ def pack(run: Path, folder: Path) -> Path:
     artefact.save(
         path, dataclasses.replace(stored, meta=stored.meta.model_copy(update={"scores": scores})), storage="fp16"
     )
+    return path
+
+
+def _pack_generator(file: Path, folder: Path) -> Path:
+    made = generator.load(file)
+    path = folder / f"{made.meta.name}.safetensors"
+    generator.save(path, made, storage="fp16")
     return path
 
 

@@ -76,7 +76,9 @@ class PretrainConfig(Settings):
         if self.regression is None and self.adversarial is None:
             raise ValueError("expected a regression or an adversarial section, got neither; start from a recipe")
         if self.images < self.batch:
-            raise ValueError(f"images: expected at least one batch of {self.batch}, got {self.images}")
+            raise ValueError(
+                f"images: expected at least one batch of {self.batch}, got {self.images}; give another batch="
+            )
         return self
 
 

@@ -81,6 +81,7 @@ def build(config: SourceConfig, random: Random, policy: Policy = FULL) -> Latent
                 size=config.size,
                 random=random,
                 dtype=policy.convolutions,
+                low_resolutions=config.low_resolutions,
             )
         case "folder":
             if config.path is None:

@@ -38,6 +38,7 @@ class StyleGAN2Source:
         size: what the configuration expects a face to measure; None takes what the generator draws.
         random: random numbers of the run's seed.
         dtype: number format of the convolutions.
+        low_resolutions: how many of the highest resolutions have that format, None for all; the rest is float32.
 
     Raises:
         ConfigError: for a psi that is not a finite number, and a size that the generator does not draw.
@@ -55,6 +56,7 @@ class StyleGAN2Source:
         size: int | None,
         random: Random,
         dtype: torch.dtype = torch.float32,
+        low_resolutions: int | None = None,
     ) -> None:
         if not (math.isfinite(psi) and -2 <= psi <= 2):
             raise ConfigError(f"source.psi: expected a number from -2 to 2, got {psi}; 1 is no truncation")
@@ -69,7 +71,7 @@ class StyleGAN2Source:
         )
         self.skipped: list[str] = []
         self.mapping = self.artefact.network.mapping
-        self.synthesis = FrozenSynthesis(self.artefact.network.synthesis, dtype=dtype)
+        self.synthesis = FrozenSynthesis(self.artefact.network.synthesis, dtype, low_resolutions)
         resolution = self.artefact.network.config.resolution
         self._region = _pixels(FRAMES[self.frame], resolution)
         if self._region is not None:  # the aligned face is all that anybody looks at

@@ -42,6 +42,7 @@ class _PackedBlock:
     """The layers of one resolution and its colours."""
 
     layers: Sequence[_PackedLayer]
+    dtype: torch.dtype
     rgb_weight: Tensor
     rgb_bias: Tensor
     rgb_clamp: float | None
@@ -54,24 +55,28 @@ class FrozenSynthesis:
 
     Args:
         synthesis: in evaluation mode; not changed.
-        dtype: format of the convolutions: float32, or bfloat16 where the processor has it. Styles, dcoef and colours
-            are float32 either way.
+        dtype: format of the convolutions: float32, or bfloat16 where the processor has it. Styles, dcoef and the sum
+            of the colours are float32 either way.
+        low_resolutions: how many of the highest resolutions have it; those below are float32. None = all have it.
     """
 
-    def __init__(self, synthesis: Synthesis, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, synthesis: Synthesis, dtype: torch.dtype = torch.float32, low_resolutions: int | None = None
+    ) -> None:
         self.config = synthesis.config
-        self.dtype = dtype
         self._synthesis = synthesis
         blocks = list(synthesis.blocks())
-        const = blocks[0].const.detach().to(dtype)
+        full = 0 if low_resolutions is None else max(0, len(blocks) - low_resolutions)
+        formats = [torch.float32] * full + [dtype] * (len(blocks) - full)
+        const = blocks[0].const.detach().to(formats[0])
         self._const = const[None].contiguous(memory_format=torch.channels_last)
         self._blocks: list[_PackedBlock] = []
         self._affines: list[FullyConnected] = []
         self._inputs: list[int] = []  # style input of each affine layer
         self._is_rgb: list[bool] = []
         place = 0
-        for block in blocks:
-            self._blocks.append(_pack(block, place, dtype))
+        for block, format in zip(blocks, formats, strict=True):
+            self._blocks.append(_pack(block, place, format))
             for layer in block.layers():
                 self._affines.append(layer.affine)
                 self._inputs.append(place)
@@ -120,12 +125,13 @@ class FrozenSynthesis:
         return over_slices(run, [styles, dcoef, *given], self.slice_size)
 
     def _draw(self, styles: Sequence[Tensor], dcoef: Sequence[Tensor], noise: Sequence[Tensor | None]) -> Tensor:
-        first = styles[0].to(self.dtype)[:, :, None, None]
+        first = styles[0].to(self._const.dtype)[:, :, None, None]
         x = (self._const * first).contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
         style = 0
         for block in self._blocks:
             rgb_style = style + len(block.layers)
+            x = x.to(block.dtype)
             for layer in block.layers:
                 is_last = layer is block.layers[-1]
                 rgb = None
@@ -179,6 +185,7 @@ def _pack(block: Block, place: int, dtype: torch.dtype) -> _PackedBlock:
     torgb: ToRGB = block.torgb
     return _PackedBlock(
         layers,
+        dtype,
         torgb.weight.detach().float()[:, :, 0, 0] * torgb.gain,
         torgb.bias.detach().float(),
         torgb.clamp,

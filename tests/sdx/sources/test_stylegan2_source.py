@@ -113,6 +113,22 @@ def test_half_precision_keeps_the_picture() -> None:
     assert float(error) < 0.02
 
 
+def test_low_precision_of_the_highest_resolutions_alone() -> None:
+    """The fewer resolutions have it, the closer the picture; none is float32 to the last bit."""
+    generator = _generator()
+    w = generator.mapping(torch.randn(16, 6))
+    exact = FrozenSynthesis(generator.synthesis)(w)
+    whole = FrozenSynthesis(generator.synthesis, torch.bfloat16)(w)
+    number = len(generator.config.resolutions)
+    error = []
+    for low in range(number + 2):
+        got = FrozenSynthesis(generator.synthesis, torch.bfloat16, low)(w)
+        error.append(float((got - exact).square().mean()))
+        assert torch.equal(got, whole) == (low >= number)
+    assert error[0] == 0.0
+    assert 0 < error[1] < error[number]
+
+
 def test_the_crop_of_an_ffhq_frame_is_all_that_is_drawn() -> None:
     """Whoever looks at the face sees the same pixels as in the whole frame."""
     config = GeneratorConfig(256, z_dim=6, w_dim=5, mapping_layers=2, channel_base=1024, channel_max=8)
