@@ -22,6 +22,8 @@ Region = tuple[int, int, int, int]
 
 _LARGEST = 16 << 20
 """Bytes of a layer's output that a slice may have: beyond a core's own cache, for small slices cost calls."""
+_REACH = 4
+"""Pixels around a region that its own depend on: 1 by the last convolution, 3 by the upsampled one and its low-pass."""
 _SLICE = 64
 """Most images in a slice."""
 
@@ -116,15 +118,27 @@ class FrozenSynthesis:
             images: list[Tensor | None] = [None] * self.layers
             for place, image in zip(places, rest, strict=True):
                 images[place] = image
-            image = self._draw(torch.split(styles, self._sizes, 1), torch.split(dcoef, self._outputs, 1), images)
-            return image if region is None else image[:, :, region[0] : region[2], region[1] : region[3]]
+            split = torch.split(styles, self._sizes, 1), torch.split(dcoef, self._outputs, 1)
+            if region is None:
+                return self._draw(*split, images, None)
+            window = _window(region, self.config.resolution)
+            top, left = region[0] - 2 * window[0], region[1] - 2 * window[1]
+            image = self._draw(*split, images, window)
+            return image[:, :, top : top + region[2] - region[0], left : left + region[3] - region[1]]
 
         with torch.inference_mode():  # for all slices at once: these are many small operations
             styles = self._styles(ws)
             dcoef = self._dcoef(styles)
         return over_slices(run, [styles, dcoef, *given], self.slice_size)
 
-    def _draw(self, styles: Sequence[Tensor], dcoef: Sequence[Tensor], noise: Sequence[Tensor | None]) -> Tensor:
+    def _draw(
+        self,
+        styles: Sequence[Tensor],
+        dcoef: Sequence[Tensor],
+        noise: Sequence[Tensor | None],
+        window: Region | None,
+    ) -> Tensor:
+        """Return images; the last block draws the pixels of ``window``, in its input's pixels, alone."""
         first = styles[0].to(self._const.dtype)[:, :, None, None]
         x = (self._const * first).contiguous(memory_format=torch.channels_last)
         image: Tensor | None = None
@@ -132,11 +146,17 @@ class FrozenSynthesis:
         for block in self._blocks:
             rgb_style = style + len(block.layers)
             x = x.to(block.dtype)
+            place, upsampling = (slice(None), slice(None)), (block.upsampling, block.upsampling)
+            if window is not None and image is not None and block is self._blocks[-1]:
+                top, left, bottom, right = window
+                x, image = x[:, :, top:bottom, left:right], image[:, :, top:bottom, left:right]
+                place = slice(2 * top, 2 * bottom), slice(2 * left, 2 * right)
+                upsampling = block.upsampling[place[0], top:bottom], block.upsampling[place[1], left:right]
             for layer in block.layers:
                 is_last = layer is block.layers[-1]
                 rgb = None
                 if is_last:
-                    skipped = None if image is None else block.upsampling @ image @ block.upsampling.T
+                    skipped = None if image is None else upsampling[0] @ image @ upsampling[1].T
                     rgb = Rgb(block.rgb_weight, styles[rgb_style], block.rgb_bias, skipped, block.rgb_clamp)
                 following = rgb_style + 1 if is_last else style + 1
                 own = noise[layer.place]
@@ -144,7 +164,7 @@ class FrozenSynthesis:
                     x,
                     layer.packed,
                     dcoef[layer.place],
-                    noise=None if own is None or layer.strength == 0.0 else own * layer.strength,
+                    noise=None if own is None or layer.strength == 0.0 else own[:, :, *place] * layer.strength,
                     bias=layer.bias,
                     clamp=layer.clamp,
                     next_styles=styles[following] if following < len(styles) else None,
@@ -178,6 +198,18 @@ class FrozenSynthesis:
         ]
         layers = [layer for block in self._blocks for layer in block.layers]
         return torch.cat([layer.packed.dcoef(part) for layer, part in zip(layers, each, strict=True)], 1)
+
+
+def _window(region: Region, side: int) -> Region:
+    """Return which pixels of the last block's input, half as many a side, its output in ``region`` can depend on."""
+    top, left, bottom, right = region
+    low, high = (-(-_REACH // 2), side // 2)
+    return (
+        max(0, top // 2 - low),
+        max(0, left // 2 - low),
+        min(high, -(-bottom // 2) + low),
+        min(high, -(-right // 2) + low),
+    )
 
 
 def _pack(block: Block, place: int, dtype: torch.dtype) -> _PackedBlock:

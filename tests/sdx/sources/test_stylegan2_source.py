@@ -129,6 +129,20 @@ def test_low_precision_of_the_highest_resolutions_alone() -> None:
     assert 0 < error[1] < error[number]
 
 
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize(
+    "region", [(0, 0, 64, 64), (21, 22, 43, 64), (0, 30, 33, 31), (63, 63, 64, 64), (20, 9, 40, 50)]
+)
+def test_a_region_is_that_of_the_whole_picture(region: tuple[int, int, int, int], noise: bool) -> None:
+    generator = _generator(GeneratorConfig(64, z_dim=6, w_dim=5, mapping_layers=2, channel_base=512, channel_max=8))
+    w = generator.mapping(torch.randn(3, 6))
+    images = [torch.randn(3, 1, *layer.noise_const.shape) for layer in generator.synthesis.layers()] if noise else None
+    synthesis = FrozenSynthesis(generator.synthesis)
+    top, left, bottom, right = region
+    got = synthesis(w, images, region)
+    torch.testing.assert_close(got, synthesis(w, images)[:, :, top:bottom, left:right], rtol=1e-5, atol=1e-5)
+
+
 def test_the_crop_of_an_ffhq_frame_is_all_that_is_drawn() -> None:
     """Whoever looks at the face sees the same pixels as in the whole frame."""
     config = GeneratorConfig(256, z_dim=6, w_dim=5, mapping_layers=2, channel_base=1024, channel_max=8)
