@@ -21,7 +21,7 @@ $(STAMP): $(SOURCES)
 
 setup: $(STAMP) ## Virtual environment with sdx installed for development
 
-demo: $(STAMP) ## Train a student on rendered faces and verify it (about 5 minutes on two cores)
+demo: $(STAMP) ## Train a student on drawn faces and verify it (under 5 minutes on two cores)
 	$(BIN)/sdx train demo
 
 test: $(STAMP) ## All tests: Rust, then Python with coverage

@@ -38,6 +38,10 @@ C = TypeVar("C", bound=Settings)
 S = TypeVar("S", bound=Section)
 
 
+SOURCES = ("simface", "simface-labelled", "stylegan2", "folder")
+"""Built-in kinds of sources."""
+
+
 class SourceConfig(Section):
     """Where faces come from: `simface`, `simface-labelled`, `stylegan2`, `folder`, or a class as `module:Name`."""
 
@@ -228,8 +232,13 @@ def differences(old: C, new: C) -> list[str]:
 
 
 def source_values(value: str) -> dict[str, Any]:
-    """Return the keys of `SourceConfig` that a shorthand means: a kind, a path, or ``stylegan2:GENERATOR``."""
+    """Return the keys of `SourceConfig` that a shorthand means: a kind, a path, or ``stylegan2:GENERATOR``.
+
+    A built-in kind wins over a folder of its name, which is ``./NAME``.
+    """
     path = Path(value)
+    if value in SOURCES:
+        return {"kind": value}
     if value.startswith("stylegan2:"):
         return {"kind": "stylegan2", "generator": value.removeprefix("stylegan2:")}
     if path.exists() or path.suffix.lower() == ".zip" or value.endswith("/"):

@@ -127,3 +127,12 @@ def test_keys_that_contradict_each_other(assignments: dict[str, str], words: str
 def test_unknown_recipe_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"did you mean demo\?"):
         recipes.get("dmo")
+
+
+def test_a_folder_named_like_a_source_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in config.SOURCES:
+        Path(name).mkdir()
+        assert config.override(recipes.demo(), {"source": name}).source.kind == name
+        got = config.override(recipes.demo(), {"source": f"./{name}"}).source
+        assert (got.kind, got.path) == ("folder", f"./{name}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sdx import plugins
-from sdx.config import SourceConfig
+from sdx.config import SOURCES, SourceConfig
 from sdx.errors import ConfigError
 from sdx.precision import FULL, Policy
 from sdx.sources.folder import FolderSource
@@ -92,7 +92,7 @@ def build(config: SourceConfig, random: Random, policy: Policy = FULL) -> Latent
             if not isinstance(made, LatentSource | IndexSource):
                 raise ConfigError(f"source: expected {kind} to make a source with draw(), got {type(made).__name__}")
             return made
-    raise plugins.unknown("source", config.kind, ("simface", "simface-labelled", "stylegan2", "folder"))
+    raise plugins.unknown("source", config.kind, SOURCES)
 
 
 def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
