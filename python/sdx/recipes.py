@@ -37,7 +37,7 @@ def demo() -> RunConfig:
 
 
 def demo_long() -> RunConfig:
-    """The demo with twenty times the images: about 40 minutes on two cores."""
+    """The demo with twenty times the images."""
     return demo().model_copy(
         update={
             "recipe": "demo-long",

@@ -140,7 +140,8 @@ def styled_layer(
             return each if pixels == 1 else each.expand(-1, pixels, -1).reshape(len(each), 1, values.shape[2])
 
         scale = dcoef * outer
-        if noise is None and clamp is None:
+        waits = noise is None and clamp is None
+        if waits:
             # Both activations let a positive factor through: dcoef waits and goes with the next styles, in one pass.
             if bias is not None:
                 values.add_(per_image(bias / dcoef))
@@ -157,7 +158,7 @@ def styled_layer(
             scale = torch.ones_like(scale)
         image = None if rgb is None else _colours(y, rgb, scale)
         left = scale if next_styles is None else scale * next_styles
-        if next_styles is not None or (noise is None and clamp is None):
+        if waits or next_styles is not None:
             values.mul_(per_image(left))
         return y, image
 
