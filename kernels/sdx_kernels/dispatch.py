@@ -2,28 +2,127 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 Impl = Literal["auto", "triton", "reference"]
 
 OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "styled_layer", "upfirdn2d")
 
-_TRITON_KERNELS: frozenset[str] = frozenset()
+TRITON_OPS = frozenset({"bias_act"})
 """Ops that have a Triton kernel in this version."""
+
+_SMALLEST_CAPABILITY = (8, 0)
+_TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 class KernelError(ValueError):
-    """An argument that an op cannot take, or an implementation that does not exist."""
+    """An argument that an op cannot take, or an implementation that cannot run."""
+
+
+class FallbackWarning(UserWarning):
+    """`impl="auto"` runs the reference on a GPU, because Triton cannot run there."""
 
 
 def backend() -> dict[str, str]:
-    """Return what `impl="auto"` runs for each op, and why."""
-    return dict.fromkeys(OPS, "reference: no Triton kernel in this version")
+    """Return what `impl="auto"` runs for each op on this machine's first GPU, or on the CPU, and why."""
+    if not torch.cuda.is_available():
+        return dict.fromkeys(OPS, "reference: no CUDA device")
+    reason = obstacle("cuda", 0)
+    name = torch.cuda.get_device_name(0)
+    return {
+        op: f"reference: {reason or 'no Triton kernel in this version'}"
+        if reason or op not in TRITON_OPS
+        else f"triton: {name}"
+        for op in OPS
+    }
 
 
-def check(op: str, impl: str) -> None:
-    """Raise KernelError unless ``impl`` names an implementation that ``op`` has; "triton" never falls back."""
+def runs_triton(op: str, impl: str, **tensors: Tensor | None) -> bool:
+    """Return whether ``op`` runs its Triton kernels; "triton" never falls back, "auto" warns where it must.
+
+    On a CPU "auto" is the reference, silently, and so it is for float64 everywhere. With SDX_KERNELS_STRICT=1 in the
+    environment, a fallback on a GPU is an error.
+
+    Args:
+        op: name of the op, one of `OPS`.
+        impl: the caller's choice.
+        tensors: the arguments by name; None for those not given.
+
+    Raises:
+        KernelError: for another ``impl``, arguments on several devices, or "triton" where its kernels cannot run.
+    """
     if impl not in ("auto", "triton", "reference"):
         raise KernelError(f"{op}: expected impl 'auto', 'triton' or 'reference', got {impl!r}")
-    if impl == "triton" and op not in _TRITON_KERNELS:
-        raise KernelError(f"{op}: expected an op with a Triton kernel for impl='triton', got none; use impl='auto'")
+    given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    first, device = next((name, tensor.device) for name, tensor in given.items())
+    for name, tensor in given.items():
+        if tensor.device != device:
+            raise KernelError(f"{op}: expected {name} on {device} as {first}, got {tensor.device}")
+    if impl == "reference" or (impl == "auto" and device.type != "cuda"):
+        return False
+    if op not in TRITON_OPS:
+        if impl == "triton":
+            raise KernelError(f"{op}: expected an op with a Triton kernel for impl='triton', got none; use impl='auto'")
+        return False
+    for name, tensor in given.items():
+        if tensor.dtype not in _TRITON_DTYPES:
+            if impl == "auto":
+                return False
+            raise KernelError(
+                f"{op}: expected {name} in float16, bfloat16 or float32 for impl='triton', got {tensor.dtype}; "
+                "use impl='auto'"
+            )
+    reason = obstacle(device.type, device.index or 0)
+    if reason is None:
+        return True
+    if impl == "triton":
+        raise KernelError(f"{op}: expected a device that Triton runs on for impl='triton', got {reason}")
+    _fall_back(reason)
+    return False
+
+
+def obstacle(kind: str, index: int) -> str | None:
+    """Return why Triton's kernels cannot run on a device, or None where they can."""
+    try:
+        from triton import knobs
+    except ModuleNotFoundError:
+        return f"{kind}, and triton is not installed"
+    if knobs.runtime.interpret:
+        return None
+    if kind != "cuda":
+        return f"{kind} (without TRITON_INTERPRET=1)"
+    capability = torch.cuda.get_device_capability(index)
+    if capability < _SMALLEST_CAPABILITY:
+        return "a GPU of compute capability {}.{}, below {}.{}".format(*capability, *_SMALLEST_CAPABILITY)
+    return None
+
+
+# torch.compiler.assume_constant_result sets this too, but imports the compiler, which takes seconds.
+obstacle._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def checked(op: str, *results: Tensor) -> None:
+    """With SDX_KERNELS_CHECK=1, wait for the device and raise KernelError unless all results are finite."""
+    if os.environ.get("SDX_KERNELS_CHECK") != "1" or torch.compiler.is_compiling():
+        return
+    for result in results:
+        wrong = int((~torch.isfinite(result)).sum())
+        if wrong:
+            raise KernelError(f"{op}: expected a finite result, got {wrong} of {result.numel()} values infinite or NaN")
+
+
+_warned: set[str] = set()
+
+
+def _fall_back(reason: str) -> None:
+    message = f"sdx_kernels runs its plain torch references on {reason}"
+    if os.environ.get("SDX_KERNELS_STRICT") == "1":
+        raise KernelError(f"{message}, and SDX_KERNELS_STRICT=1 forbids that")
+    if reason not in _warned:
+        _warned.add(reason)
+        warnings.warn(message, FallbackWarning, stacklevel=4)

@@ -33,6 +33,28 @@ def like(result: Tensor, image: Tensor) -> Tensor:
     return result.contiguous()
 
 
+def dense(x: Tensor) -> Tensor:
+    """Return ``x`` if its elements fill their storage span in some order of the dimensions, else a copy that does."""
+    expected = 1
+    for stride, size in sorted((stride, size) for stride, size in zip(x.stride(), x.shape, strict=True) if size != 1):
+        if stride != expected:
+            return torch.empty_like(x).copy_(x)
+        expected *= size
+    return x
+
+
+def strided_as(x: Tensor, other: Tensor) -> Tensor:
+    """Return ``x`` in the strides of ``other``, which is dense and of its shape: ``x`` itself where it has them."""
+    return x if x.stride() == other.stride() else torch.empty_like(other, dtype=x.dtype).copy_(x)
+
+
+def accumulator(*tensors: Tensor) -> object:
+    """Return what a Triton kernel accumulates in, triton's float32, or float64 where a tensor has it."""
+    import triton.language as tl
+
+    return tl.float64 if wide(*tensors) == torch.float64 else tl.float32
+
+
 _VECTOR = 32
 """Values of a half format in the widest vector register: torch's loops over rows run what is left value by value."""
 

@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from sdx_kernels import dispatch, layout
+from sdx_kernels.bias_act.autograd import forward
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, bias_act_reference
 
 __all__ = ["Activation", "bias_act"]
@@ -44,13 +45,20 @@ def bias_act(
 
     Raises:
         KernelError: for another dtype, a bias that does not fit, an unknown activation, alpha for one that has none,
-            a clamp that is not positive, or a Triton implementation, which this version does not have.
+            a clamp that is not positive, tensors on several devices, or Triton where it cannot run.
     """
-    dispatch.check("bias_act", impl)
+    triton = dispatch.runs_triton("bias_act", impl, x=x, bias=bias)
     if x.dtype not in layout.DTYPES:
         raise dispatch.KernelError(f"bias_act: expected a floating-point tensor, got {x.dtype}")
     check_epilogue("bias_act", x.shape, bias, dim, act, alpha, clamp)
-    return bias_act_reference(x, bias, dim, act, alpha, gain, clamp)
+    y: Tensor
+    if triton:
+        slope, factor = 0.2 if alpha is None else alpha, DEFAULT_GAIN[act] if gain is None else gain
+        y = forward(x, bias, dim % max(x.ndim, 1), act, slope, factor, clamp)
+    else:
+        y = bias_act_reference(x, bias, dim, act, alpha, gain, clamp)
+    dispatch.checked("bias_act", y)
+    return y
 
 
 def check_epilogue(

@@ -41,7 +41,7 @@ def crop_resize(
         KernelError: for another rank or dtype, an image without pixels, a size below 1, a box that is empty or leaves
             the image, or a Triton implementation, which this version does not have.
     """
-    dispatch.check("crop_resize", impl)
+    dispatch.runs_triton("crop_resize", impl, image=image)
     if image.ndim != 4 or image.dtype not in layout.DTYPES or 0 in image.shape[2:]:
         raise dispatch.KernelError(
             "crop_resize: expected a floating-point image [N, C, H, W] with pixels, "

@@ -29,7 +29,7 @@ def embedding_loss(
     Raises:
         KernelError: for unequal shapes, another rank or dtype, or a Triton implementation, which this version has not.
     """
-    dispatch.check("embedding_loss", impl)
+    dispatch.runs_triton("embedding_loss", impl, student=student, teacher=teacher)
     if student.ndim != 2 or student.shape != teacher.shape:
         raise dispatch.KernelError(
             f"embedding_loss: expected two embeddings [N, D] of one shape, got {list(student.shape)} and "

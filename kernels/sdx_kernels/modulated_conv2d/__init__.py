@@ -73,7 +73,7 @@ def modulated_conv2d(
             empty or leaves the output, whatever `bias_act` refuses, or a Triton implementation, which this version
             does not have.
     """
-    dispatch.check("modulated_conv2d", impl)
+    dispatch.runs_triton("modulated_conv2d", impl, x=x, weight=weight, styles=styles, bias=bias)
     _check_shapes(x, weight, styles)
     if min(up, down) < 1:
         raise dispatch.KernelError(f"modulated_conv2d: expected factors >= 1, got up={up}, down={down}")

@@ -123,7 +123,7 @@ def styled_layer(
         KernelError: for an activation or gain that cannot be taken into the scale, a dtype that is not the packed
             one's, or a Triton implementation, which this version does not have.
     """
-    dispatch.check("styled_layer", impl)
+    dispatch.runs_triton("styled_layer", impl, x=x, dcoef=dcoef)
     outer = DEFAULT_GAIN.get(act, 1.0) if gain is None else gain
     if act not in HOMOGENEOUS or not outer > 0:
         raise dispatch.KernelError(

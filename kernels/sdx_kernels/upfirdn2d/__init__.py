@@ -46,7 +46,7 @@ def upfirdn2d(
         KernelError: for another rank or dtype, factors below 1, an output without pixels, or a Triton implementation,
             which this version does not have.
     """
-    dispatch.check("upfirdn2d", impl)
+    dispatch.runs_triton("upfirdn2d", impl, x=x)
     if x.ndim != 4 or x.dtype not in layout.DTYPES:
         raise dispatch.KernelError(
             f"upfirdn2d: expected floating-point images [N, C, H, W], got {x.dtype} {list(x.shape)}"

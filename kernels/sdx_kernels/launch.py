@@ -1,0 +1,82 @@
+"""Where Triton kernels are started, and how each is cut: a pure function of (kernel, size, dtype, architecture)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the launch table.
+
+    Args:
+        kernel: name of the kernel.
+        blocks: its block sizes, the values of those constants.
+        warps: warps of a program.
+        stages: depth of the software pipeline.
+        arch: smallest compute capability that takes the row, 80 or 90.
+        bits: largest bits of an element that take the row.
+        size: smallest size that takes the row; each op says what it counts.
+        source: "static", or "measured:GPU,triton,commit".
+    """
+
+    kernel: str
+    blocks: dict[str, int] = field(hash=False)
+    warps: int = 4
+    stages: int = 1
+    arch: int = 80
+    bits: int = 64
+    size: int = 0
+    source: str = "static"
+
+
+# The first row that takes a launch is used.
+TABLE = (
+    # Pointwise: 16 bytes a thread and tensor in one access, two of them in flight.
+    Row("bias_act_kernel", {"BLOCK": 2048}, bits=16),
+    Row("bias_act_kernel", {"BLOCK": 1024}),
+)
+
+
+def config(kernel: str, *, size: int, bits: int, arch: int) -> Row:
+    """Return how a kernel is cut.
+
+    Args:
+        kernel: its name.
+        size: what the op counts, at least 0.
+        bits: of an element of the widest large tensor.
+        arch: compute capability of the device, e.g. 90.
+
+    Raises:
+        LookupError: for a kernel that is not in the table.
+    """
+    for row in TABLE:
+        if row.kernel == kernel and size >= row.size and bits <= row.bits and arch >= row.arch:
+            return row
+    raise LookupError(f"{kernel}: no row of the launch table takes size={size}, bits={bits}, arch={arch}")
+
+
+def arch_of(device: torch.device) -> int:
+    """Return the compute capability of a device, 80 for what only stands for one."""
+    if device.type != "cuda":
+        return 80
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, row: Row, **constants: Any) -> None:
+    """Start a kernel on the device of its tensors, cut as ``row`` says; an empty grid starts nothing."""
+    if 0 in grid:
+        return
+    device = next(argument.device for argument in arguments if isinstance(argument, Tensor))
+    options = {**constants, **row.blocks, "num_warps": row.warps, "num_stages": row.stages}
+    options["enable_fp_fusion"] = True  # Triton's default, which is to change: said here so that numbers do not
+    if device.type == "cuda" and device.index != torch.cuda.current_device():
+        with torch.cuda.device(device):
+            kernel[grid](*arguments, **options)
+    else:
+        kernel[grid](*arguments, **options)
