@@ -13,7 +13,7 @@ Impl = Literal["auto", "triton", "reference"]
 
 OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "styled_layer", "upfirdn2d")
 
-TRITON_OPS = frozenset({"bias_act"})
+TRITON_OPS = frozenset({"bias_act", "modulated_conv2d", "styled_layer"})
 """Ops that have a Triton kernel in this version."""
 
 _SMALLEST_CAPABILITY = (8, 0)
@@ -70,7 +70,7 @@ def runs_triton(op: str, impl: str, **tensors: Tensor | None) -> bool:
             raise KernelError(f"{op}: expected an op with a Triton kernel for impl='triton', got none; use impl='auto'")
         return False
     for name, tensor in given.items():
-        if tensor.dtype not in _TRITON_DTYPES:
+        if tensor.is_floating_point() and tensor.dtype not in _TRITON_DTYPES:
             if impl == "auto":
                 return False
             raise KernelError(

@@ -39,6 +39,17 @@ TABLE = (
     # Pointwise: 16 bytes a thread and tensor in one access, two of them in flight.
     Row("bias_act_kernel", {"BLOCK": 2048}, bits=16),
     Row("bias_act_kernel", {"BLOCK": 1024}),
+    # Tiles of pixels and channels; what lies together in memory is the longer side. 4,096 values are 32 a thread: the
+    # sums of a low-pass and of the colours stay in registers.
+    Row("epilogue_kernel_channels_last", {"BLOCK_P": 64, "BLOCK_C": 64}, size=33),
+    Row("epilogue_kernel_channels_last", {"BLOCK_P": 128, "BLOCK_C": 32}),
+    Row("epilogue_kernel", {"BLOCK_P": 512, "BLOCK_C": 4}),
+    # Whether a layer's convolution is the library's (0) or `conv_kernel` (1); 1 stands in measured rows alone.
+    Row("modulated_conv2d", {"IMPLICIT": 0}),
+    # The implicit matrix product: 128 pixels by 64 or 128 channels, and chunks of 64 bytes of the inputs.
+    Row("conv_kernel", {"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 32}, warps=8, stages=3, bits=16, size=65),
+    Row("conv_kernel", {"BLOCK_M": 128, "BLOCK_N": 64, "BLOCK_K": 32}, warps=4, stages=3, bits=16),
+    Row("conv_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=4, stages=2),
 )
 
 

@@ -18,18 +18,19 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _WORD = 0xFFFFFFFF
 
 # (log(1 + g) - g) / g^2 + 1/2, divided by g; |x| / y in the centre and in the tails; highest power first.
-_LOG = (
+LOG = (
     0.0703777, -0.115147546, 0.11677034, -0.124201246, 0.14249317, -0.16668057, 0.20000716, -0.24999994, 0.3333333,
 )  # fmt: skip
-_CENTRE = (
+CENTRE = (
     4.0354635e-8, 4.8610394e-7, -4.9905652e-6, -6.217993e-6, 3.091502e-4, -0.0017730101, -0.005908171, 0.34880266,
     2.1233137,
 )  # fmt: skip
-_TAIL = (
+TAIL = (
     6.089454e-5, 2.8878992e-5, -4.503499e-4, 7.104798e-4, -8.529133e-4, 0.0014971836, -0.0029535363, 0.004642381,
     1.4246379, 4.7170887,
 )  # fmt: skip
-_SQRT_HALF_BITS = 0x3F3504F3
+SQRT_HALF_BITS = 0x3F3504F3
+LOG_2 = math.log(2)
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,15 @@ def normals(seed: int, stream: int, index: Tensor, count: int, *, offset: int = 
     y = (2**32 - odd).float() * 2.0**-32  # 1 - p, precise at both ends
     w = -_log(p * (2.0 - p))
     root = w.clamp_min(0).double().sqrt().float()  # torch's float32 square root on a CPU is off by a last bit
-    size = y * torch.where(w < 5.0, _horner(_CENTRE, w - 2.5), _horner(_TAIL, root - 3.5))
+    size = y * torch.where(w < 5.0, _horner(CENTRE, w - 2.5), _horner(TAIL, root - 3.5))
     return torch.where(word >= 1 << 31, -size, size)
 
 
 def _log(t: Tensor) -> Tensor:
-    shifted = t.view(torch.int32) - _SQRT_HALF_BITS
+    shifted = t.view(torch.int32) - SQRT_HALF_BITS
     exponent = (shifted >> 23).float()
-    g = ((shifted & 0x7FFFFF) + _SQRT_HALF_BITS).view(torch.float32) - 1.0
-    return exponent * math.log(2) + (g + g * g * (g * _horner(_LOG, g) - 0.5))
+    g = ((shifted & 0x7FFFFF) + SQRT_HALF_BITS).view(torch.float32) - 1.0
+    return exponent * LOG_2 + (g + g * g * (g * _horner(LOG, g) - 0.5))
 
 
 def _horner(coefficients: tuple[float, ...], x: Tensor) -> Tensor:

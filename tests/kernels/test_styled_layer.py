@@ -129,7 +129,7 @@ def test_no_gradient_and_no_batch() -> None:
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"act": "swish"}, "'swish'"), ({"gain": -1.0}, "-1.0"), ({"gain": 0.0}, "0.0"), ({"impl": "triton"}, "Triton")],
+    [({"act": "swish"}, "'swish'"), ({"gain": -1.0}, "-1.0"), ({"gain": 0.0}, "0.0"), ({"impl": "cuda"}, "'cuda'")],
 )
 def test_what_it_cannot_take(options: dict[str, Any], named: str) -> None:
     p = _layer()

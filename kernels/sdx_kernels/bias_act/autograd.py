@@ -6,6 +6,7 @@ third derivatives of the curved activations are not there and raise.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -77,6 +78,9 @@ def _run(
     step = x.stride(dim) if x.ndim else 1
     period = step * (x.shape[dim] if x.ndim else 1)
     bits = 8 * x.element_size()
+    limit = math.inf if clamp is None else float(clamp)
+    if from_output:
+        limit = _rounded(limit, x.dtype)  # what reached the limit was rounded with it
     row = launch.config("bias_act_kernel", size=x.numel(), bits=bits, arch=launch.arch_of(x.device))
     block = row.blocks["BLOCK"]
     launch.launch(
@@ -92,7 +96,7 @@ def _run(
         step,
         float(alpha),
         float(gain),
-        math.inf if clamp is None else float(clamp),
+        limit,
         row=row,
         HAS_BIAS=bias is not None,
         HAS_CLAMP=clamp is not None,
@@ -103,6 +107,11 @@ def _run(
         ACC=layout.accumulator(x),
     )
     return out
+
+
+@functools.lru_cache(maxsize=256)
+def _rounded(value: float, dtype: torch.dtype) -> float:
+    return torch.tensor(value, dtype=dtype).item()
 
 
 @forward.register_fake

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sdx_kernels import dispatch, layout
 from sdx_kernels.bias_act import Activation, check_epilogue
+from sdx_kernels.modulated_conv2d.autograd import modulated_conv2d_triton
+from sdx_kernels.modulated_conv2d.geometry import Geometry, Roi
+from sdx_kernels.modulated_conv2d.packed import PackedWeight, Rgb
 from sdx_kernels.modulated_conv2d.reference import modulated_conv2d_reference
-from sdx_kernels.modulated_conv2d.styled import PackedWeight, Rgb, styled_layer
+from sdx_kernels.modulated_conv2d.styled import styled_layer
 from sdx_kernels.random import NoiseKey
 
 __all__ = ["NoiseKey", "PackedWeight", "Rgb", "modulated_conv2d", "styled_layer"]
-
-Roi = tuple[int, int, int, int]
 
 
 def modulated_conv2d(
@@ -70,31 +72,29 @@ def modulated_conv2d(
 
     Raises:
         KernelError: for shapes that do not fit, another dtype, factors below 1, an output without pixels, a roi that is
-            empty or leaves the output, whatever `bias_act` refuses, or a Triton implementation, which this version
-            does not have.
+            empty or leaves the output, whatever `bias_act` refuses, tensors on several devices, or Triton where it
+            cannot run.
     """
-    dispatch.runs_triton("modulated_conv2d", impl, x=x, weight=weight, styles=styles, bias=bias)
-    _check_shapes(x, weight, styles)
-    if min(up, down) < 1:
-        raise dispatch.KernelError(f"modulated_conv2d: expected factors >= 1, got up={up}, down={down}")
-    check_epilogue("modulated_conv2d", (len(x), len(weight), 1, 1), bias, 1, act, None, clamp)
-    return modulated_conv2d_reference(
-        x,
-        weight,
-        styles,
-        demodulate=demodulate,
-        up=up,
-        down=down,
-        padding=padding,
+    triton = dispatch.runs_triton(
+        "modulated_conv2d",
+        impl,
+        x=x,
+        weight=weight,
+        styles=styles,
         filter=filter,
-        noise=noise,
+        noise=noise.index if isinstance(noise, NoiseKey) else noise,
         bias=bias,
-        act=act,
-        gain=gain,
-        clamp=clamp,
-        roi=roi,
-        flip_weight=flip_weight,
     )
+    _check_shapes(x, weight, styles)
+    check_epilogue("modulated_conv2d", (len(x), len(weight), 1, 1), bias, 1, act, None, clamp)
+    geometry = Geometry.of(x, weight, up, down, padding, filter, roi)
+    _check_noise(noise, len(x), *geometry.size)
+    if not flip_weight:
+        weight = weight.flip((2, 3))
+    run = modulated_conv2d_triton if triton else modulated_conv2d_reference
+    y = run(x, weight, styles, geometry, demodulate=demodulate, noise=noise, bias=bias, act=act, gain=gain, clamp=clamp)
+    dispatch.checked("modulated_conv2d", y)
+    return y
 
 
 def _check_shapes(x: Tensor, weight: Tensor, styles: Tensor) -> None:
@@ -111,4 +111,22 @@ def _check_shapes(x: Tensor, weight: Tensor, styles: Tensor) -> None:
         raise dispatch.KernelError(
             "modulated_conv2d: expected x [N, I, H, W], weight [O, I, kh, kw] and styles [N, I] to agree, "
             f"got {list(x.shape)}, {list(weight.shape)} and {list(styles.shape)}"
+        )
+
+
+def _check_noise(noise: Tensor | NoiseKey | None, n: int, height: int, width: int) -> None:
+    if noise is None:
+        return
+    if isinstance(noise, NoiseKey):
+        if noise.index.shape != (n,) or noise.index.dtype != torch.int64:
+            raise dispatch.KernelError(
+                f"modulated_conv2d: expected a noise key with int64 index [{n}], got {noise.index.dtype} "
+                f"{list(noise.index.shape)}"
+            )
+        return
+    allowed = ([height, width], [1, 1, height, width], [n, 1, height, width])
+    if list(noise.shape) not in allowed or noise.dtype not in layout.DTYPES:
+        raise dispatch.KernelError(
+            f"modulated_conv2d: expected floating-point noise [{height}, {width}], [1, 1, {height}, {width}] or "
+            f"[{n}, 1, {height}, {width}], got {noise.dtype} {list(noise.shape)}"
         )

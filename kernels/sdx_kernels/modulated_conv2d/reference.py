@@ -9,49 +9,50 @@ from torch.nn.functional import conv2d, conv_transpose2d
 from sdx_kernels import layout
 from sdx_kernels.bias_act import Activation, bias_act
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, HOMOGENEOUS, activate, limit
-from sdx_kernels.dispatch import KernelError
+from sdx_kernels.dispatch import Impl
+from sdx_kernels.modulated_conv2d.geometry import Geometry
 from sdx_kernels.random import NoiseKey
 from sdx_kernels.upfirdn2d import upfirdn2d
 
 _EPSILON = 1e-8
+
+SMALLEST = 1e-20
+"""What a size counts as at least, so that dividing by the size of nothing makes no NaN."""
 
 
 def modulated_conv2d_reference(
     x: Tensor,
     weight: Tensor,
     styles: Tensor,
+    geometry: Geometry,
     *,
     demodulate: bool,
-    up: int,
-    down: int,
-    padding: int,
-    filter: Tensor | None,
     noise: Tensor | NoiseKey | None,
     bias: Tensor | None,
     act: Activation,
     gain: float | None,
     clamp: float | None,
-    roi: tuple[int, int, int, int] | None,
-    flip_weight: bool,
 ) -> Tensor:
-    """See `sdx_kernels.modulated_conv2d`."""
+    """See `sdx_kernels.modulated_conv2d`; ``weight`` is correlated."""
     wide = layout.wide(x, weight, styles)
     w, s = weight.to(wide), styles.to(wide)
     with layout.without_autocast(x.device):
-        y = _resampled_conv(x.to(wide) * s[:, :, None, None], w, filter, up, down, padding, flip_weight)
+        y = resampled_conv(x.to(wide) * s[:, :, None, None], w, geometry, "reference")
         dcoef = demodulation(w.square().sum((2, 3)), s) if demodulate else None
-    height, width = y.shape[2:]
-    noise = None if noise is None else _fitting(noise, x.shape[0], height, width).to(wide)
-    if roi is not None:
-        top, left, bottom, right = roi
-        if not (0 <= top < bottom <= height and 0 <= left < right <= width):
-            raise KernelError(
-                "modulated_conv2d: expected roi (top, left, bottom, right) ordered within the output "
-                f"{height}x{width}, got {roi}"
-            )
-        y = y[:, :, top:bottom, left:right]
-        noise = None if noise is None else noise[..., top:bottom, left:right]
-    return layout.like(_epilogue(y, dcoef, noise, bias, act, gain, clamp).to(x.dtype), x)
+    top, left, bottom, right = geometry.roi
+    grain = noise_of(noise, geometry)
+    grain = None if grain is None else grain.to(wide)
+    y = _epilogue(y[:, :, top:bottom, left:right], dcoef, grain, bias, act, gain, clamp)
+    return layout.like(y.to(x.dtype), x)
+
+
+def noise_of(noise: Tensor | NoiseKey | None, geometry: Geometry) -> Tensor | None:
+    """Return the noise of the roi, [N or 1, 1, H, W]."""
+    if noise is None:
+        return None
+    whole = noise.image(*geometry.size) if isinstance(noise, NoiseKey) else noise
+    top, left, bottom, right = geometry.roi
+    return (whole if whole.ndim == 4 else whole[None, None])[..., top:bottom, left:right]
 
 
 def demodulation(square_sum: Tensor, styles: Tensor) -> Tensor:
@@ -84,31 +85,22 @@ def _epilogue(
     return limit(activate(y, act), clamp)
 
 
-def _resampled_conv(
-    x: Tensor, weight: Tensor, filter: Tensor | None, up: int, down: int, padding: int, flip_weight: bool
-) -> Tensor:
+def resampled_conv(x: Tensor, weight: Tensor, geometry: Geometry, impl: Impl) -> Tensor:
     """Return resample(conv(x, weight)) in the order that touches the fewest pixels; all orders are one function."""
-    taps_y, taps_x = (1, 1) if filter is None else (filter.shape[0], filter.shape[-1])
-    kernel_y, kernel_x = weight.shape[2:]
-    left, right = pads_of(padding, taps_x, up, down)
-    top, bottom = pads_of(padding, taps_y, up, down)
-    _check_output(x, (top + bottom, left + right), (taps_y, taps_x), (kernel_y, kernel_x), up, down)
-    if not flip_weight:
-        weight = weight.flip((2, 3))
+    up, down, filter, pads = geometry.up, geometry.down, geometry.filter, geometry.pads
     if up > 1:
-        y = upsampled_conv(x, weight.flip((2, 3)).transpose(0, 1), filter, up, (left, right, top, bottom))
-        return y if down == 1 else upfirdn2d(y, filter, down=down, impl="reference")
+        y = upsampled_conv(x, weight.flip((2, 3)).transpose(0, 1), filter, up, pads, impl)
+        return y if down == 1 else upfirdn2d(y, filter, down=down, impl=impl)
     if down > 1:
         # The convolution skips the pixels that downsampling would drop, once the filter has gone before it.
-        low = upfirdn2d(x, filter, padding=(left, right, top, bottom), impl="reference")
-        return conv2d(low, weight, stride=down)
-    if padding < 0:
-        return conv2d(upfirdn2d(x, None, padding=padding, impl="reference"), weight)
-    return conv2d(x, weight, padding=padding)
+        return conv2d(upfirdn2d(x, filter, padding=pads, impl=impl), weight, stride=down)
+    if min(pads) < 0:
+        return conv2d(upfirdn2d(x, None, padding=pads, impl=impl), weight)
+    return conv2d(x, weight, padding=pads[0])
 
 
 def upsampled_conv(
-    x: Tensor, turned: Tensor, filter: Tensor | None, up: int, pads: tuple[int, int, int, int]
+    x: Tensor, turned: Tensor, filter: Tensor | None, up: int, pads: tuple[int, int, int, int], impl: Impl
 ) -> Tensor:
     """Return the convolution of the upsampled image; ``turned`` is the weight as conv_transpose2d takes it."""
     # A transposed convolution does not multiply the inserted zeros. It reaches k - 1 pixels beyond the image, and its
@@ -117,43 +109,4 @@ def upsampled_conv(
     left, right, top, bottom = pads
     y = conv_transpose2d(x, turned, stride=up)
     sides = (left - kernel_x + 1, right - kernel_x + up, top - kernel_y + 1, bottom - kernel_y + up)
-    return upfirdn2d(y, filter, padding=sides, gain=up**2, impl="reference")
-
-
-def pads_of(padding: int, taps: int, up: int, down: int) -> tuple[int, int]:
-    """Return the zeros before and after one axis of the upsampled image."""
-    before = after = padding
-    if up > 1:
-        before, after = before + (taps + up - 1) // 2, after + (taps - up) // 2
-    if down > 1:
-        before, after = before + (taps - down + 1) // 2, after + (taps - down) // 2
-    return before, after
-
-
-def _check_output(
-    x: Tensor, pads: tuple[int, int], taps: tuple[int, int], kernel: tuple[int, int], up: int, down: int
-) -> None:
-    passes = (up > 1) + (down > 1)
-    for length, pad, tap, size in zip(x.shape[2:], pads, taps, kernel, strict=True):
-        if length * up + pad < size + passes * (tap - 1):
-            raise KernelError(
-                f"modulated_conv2d: expected padded images of at least {size + passes * (tap - 1)} pixels a side for "
-                f"this kernel and filter, got {length * up + pad} from {list(x.shape)}, up={up}"
-            )
-
-
-def _fitting(noise: Tensor | NoiseKey, n: int, height: int, width: int) -> Tensor:
-    if isinstance(noise, NoiseKey):
-        if noise.index.shape != (n,) or noise.index.dtype != torch.int64:
-            raise KernelError(
-                f"modulated_conv2d: expected a noise key with int64 index [{n}], got {noise.index.dtype} "
-                f"{list(noise.index.shape)}"
-            )
-        return noise.image(height, width)
-    allowed = ([height, width], [1, 1, height, width], [n, 1, height, width])
-    if list(noise.shape) not in allowed or noise.dtype not in layout.DTYPES:
-        raise KernelError(
-            f"modulated_conv2d: expected floating-point noise [{height}, {width}], [1, 1, {height}, {width}] or "
-            f"[{n}, 1, {height}, {width}], got {noise.dtype} {list(noise.shape)}"
-        )
-    return noise
+    return upfirdn2d(y, filter, padding=sides, gain=up**2, impl=impl)

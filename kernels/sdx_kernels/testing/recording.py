@@ -33,7 +33,8 @@ class Traffic:
         distinct: bytes addressed by each program, each counted once a program: what a cache close to it cannot save.
         touched: bytes addressed by any program, each counted once: the floor.
         sectors: 32-byte sectors, counted once for each row of 32 lanes.
-        times: for each element of the tensor's span, how often it was accessed.
+        times: for each element of the tensor, how often it was accessed.
+        strays: accesses within the tensor's span to what is no element of it, the gaps of a strided view.
     """
 
     issued: int = 0
@@ -41,6 +42,7 @@ class Traffic:
     touched: int = 0
     sectors: int = 0
     times: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    strays: int = 0
 
     @property
     def waste(self) -> float:
@@ -90,6 +92,7 @@ class _Span:
     start: int
     end: int
     size: int  # of an element
+    elements: NDArray[np.int64]  # their places
 
 
 class _Watch:
@@ -98,7 +101,7 @@ class _Watch:
     def __init__(self, launch: Launch, arguments: dict[str, Any]) -> None:
         self.launch = launch
         self.spans = [
-            _Span(name, t.data_ptr(), t.data_ptr() + _extent(t) * t.element_size(), t.element_size())
+            _Span(name, t.data_ptr(), t.data_ptr() + _extent(t) * t.element_size(), t.element_size(), _elements(t))
             for name, t in arguments.items()
             if isinstance(t, Tensor) and t.numel()
         ]
@@ -135,10 +138,19 @@ class _Watch:
             for name, traffic in table.items():
                 span = next(s for s in self.spans if s.name == name)
                 traffic.touched = int((traffic.times > 0).sum()) * span.size
+                all_times, traffic.times = traffic.times, traffic.times[span.elements]
+                traffic.strays = int(all_times.sum() - all_times[np.unique(span.elements)].sum())
 
 
 def _extent(tensor: Tensor) -> int:
     return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _elements(tensor: Tensor) -> NDArray[np.int64]:
+    places = np.zeros(1, np.int64)
+    for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
+        places = (places[:, None] + np.arange(size) * stride).reshape(-1)
+    return places
 
 
 def _sectors(addresses: NDArray[np.uint64], mask: NDArray[np.bool_]) -> int:

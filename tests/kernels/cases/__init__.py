@@ -49,6 +49,6 @@ def normal(*shape: int, seed: int, dtype: torch.dtype, grad: bool = True, scale:
 
 def all_cases() -> list[Case]:
     """Return the cases of every op."""
-    from cases import bias_act
+    from cases import bias_act, modulated_conv2d, styled_layer
 
-    return [case for module in (bias_act,) for case in module.CASES]
+    return [case for module in (bias_act, modulated_conv2d, styled_layer) for case in module.CASES]

@@ -1,0 +1,277 @@
+"""The Triton kernels of modulated_conv2d as functions on tensors, registered so that tracers see them whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdx_kernels import launch, layout
+from sdx_kernels.random import NoiseKey
+
+NO_KEY = (0, 0, 0, 0, 0)
+"""Seed in halves, stream, number of the first pixel, numbers of a row: what a noise key has besides its tensors."""
+
+_Noise = tuple[Tensor | None, Tensor | None, Sequence[int]]
+
+
+def noise_arguments(noise: Tensor | NoiseKey | None, n: int, width: int, start: int = 0) -> _Noise:
+    """Return noise as the kernels take it: values or strength, image numbers, and integers as in `NO_KEY`.
+
+    Args:
+        noise: a tensor [N or 1, 1, H, width] or [H, width], or a key.
+        n: images.
+        width: of the whole result, of which the kernel may draw a part.
+        start: number of the part's first pixel.
+    """
+    if noise is None:
+        return None, None, NO_KEY
+    if isinstance(noise, NoiseKey):
+        strength = torch.as_tensor(noise.strength, dtype=torch.float32).to(noise.index.device).reshape(1)
+        seed = noise.seed & 0xFFFFFFFF, noise.seed >> 32
+        return strength, noise.index.contiguous(), (*seed, noise.stream, noise.offset + start, width)
+    whole = noise.expand(n, *noise.shape[-3:]) if noise.ndim == 4 else noise.expand(n, 1, *noise.shape)
+    if whole.stride(3) != 1 or whole.stride(2) != width:
+        whole = whole.contiguous()
+    return whole, None, (0, 0, 0, start, width)
+
+
+@torch.library.custom_op("sdx_kernels::styled_epilogue", mutates_args=())
+def epilogue(
+    y: Tensor,
+    low_pass: Tensor | None,
+    pads: Sequence[int],
+    size: Sequence[int],
+    dcoef: Tensor | None,
+    noise: Tensor | None,
+    index: Tensor | None,
+    key: Sequence[int],
+    bias: Tensor | None,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+    styles: Tensor | None,
+    rgb_weight: Tensor | None,
+    rgb_styles: Tensor | None,
+    rgb_bias: Tensor | None,
+    skip: Tensor | None,
+    rgb_clamp: float | None,
+) -> tuple[Tensor, Tensor]:
+    """Return what follows a convolution ``y`` [N, C, h, w] and the image with its colours.
+
+    Args:
+        y: result of the convolution, any strides.
+        low_pass: float32 [taps, taps'] to correlate with, gain included, or None.
+        pads: zeros before the first row and column that the low-pass meets; negative where it starts further in.
+        size: (H, W) of the result.
+        dcoef: float32 [N, C], multiplied first.
+        noise: see `noise_arguments`, and so for ``index`` and ``key``.
+        index: int64 [N].
+        key: five integers.
+        bias: float32 [C].
+        act: see `sdx_kernels.bias_act`, and so for ``alpha``, ``gain`` and ``clamp``.
+        alpha: slope of lrelu.
+        gain: multiplier.
+        clamp: limit.
+        styles: float32 [N, C], multiplied last.
+        rgb_weight: float32 [3, C] of the colours, taken before ``styles``; None for no colours.
+        rgb_styles: float32 [N, C].
+        rgb_bias: float32 [3].
+        skip: float32 [N, 3, H, W], added to the colours after their clamp.
+        rgb_clamp: limit of the colours.
+
+    Returns:
+        [N, C, H, W] in the dtype of y and its order of dimensions, and float32 [N, 3, H, W], empty without colours.
+    """
+    from sdx_kernels.modulated_conv2d.kernel import epilogue_kernel
+
+    n, channels, in_height, in_width = y.shape
+    out, image = _allocate(y, size, rgb_weight is not None)
+    height, width = size
+    pixelwise = channels > 1 and y.stride(1) == 1
+    row = launch.config(
+        "epilogue_kernel_channels_last" if pixelwise else "epilogue_kernel",
+        size=channels,
+        bits=8 * y.element_size(),
+        arch=launch.arch_of(y.device),
+    )
+    groups = -(-channels // row.blocks["BLOCK_C"])
+    chunks = groups if rgb_weight is not None else 1  # colours are sums over all channels, in one program
+    taps = (0, 0) if low_pass is None else low_pass.shape
+    launch.launch(
+        epilogue_kernel,
+        (-(-height * width // row.blocks["BLOCK_P"]), groups // chunks, n),
+        y,
+        *(None if t is None else t.contiguous() for t in (low_pass, dcoef)),
+        noise,
+        index,
+        *(None if t is None else t.contiguous() for t in (bias, styles, rgb_weight, rgb_styles, rgb_bias, skip)),
+        out,
+        image,
+        height,
+        width,
+        channels,
+        in_height,
+        in_width,
+        *pads,
+        *y.stride(),
+        *out.stride(),
+        noise.stride(0) if noise is not None and index is None else 0,
+        key[3],
+        key[4],
+        key[0],
+        key[1],
+        key[2],
+        alpha,
+        gain,
+        0.0 if clamp is None else clamp,
+        0.0 if rgb_clamp is None else rgb_clamp,
+        row=row,
+        TAPS_Y=taps[0],
+        TAPS_X=taps[1],
+        HAS_DCOEF=dcoef is not None,
+        NOISE=0 if noise is None else 1 if index is None else 2,
+        HAS_BIAS=bias is not None,
+        HAS_CLAMP=clamp is not None,
+        HAS_STYLES=styles is not None,
+        HAS_RGB=rgb_weight is not None,
+        HAS_SKIP=skip is not None,
+        HAS_RGB_CLAMP=rgb_clamp is not None,
+        ACT=act,
+        ACC=layout.accumulator(y),
+        CHUNKS=chunks,
+    )
+    return out, image
+
+
+@epilogue.register_fake
+def _(y: Tensor, low_pass: Tensor | None, pads: Any, size: Sequence[int], *rest: Any) -> tuple[Tensor, Tensor]:
+    return _allocate(y, size, rest[9] is not None)
+
+
+def _allocate(y: Tensor, size: Sequence[int], colours: bool) -> tuple[Tensor, Tensor]:
+    n, channels = y.shape[:2]
+    order = torch.channels_last if channels > 1 and y.stride(1) == 1 else torch.contiguous_format
+    out = torch.empty((n, channels, *size), dtype=y.dtype, device=y.device, memory_format=order)
+    wide = layout.wide(y)
+    return out, torch.empty((n, 3, *size) if colours else (0,), dtype=wide, device=y.device)
+
+
+@torch.library.custom_op("sdx_kernels::styled_conv", mutates_args=())
+def convolution(
+    x: Tensor,
+    weight: Tensor,
+    up: int,
+    padding: int,
+    dcoef: Tensor | None,
+    noise: Tensor | None,
+    index: Tensor | None,
+    key: Sequence[int],
+    bias: Tensor | None,
+    act: str,
+    alpha: float,
+    gain: float,
+    clamp: float | None,
+    styles: Tensor | None,
+) -> Tensor:
+    """Return a convolution as an implicit matrix product, with what follows it done to the accumulator.
+
+    Args:
+        x: [N, I, H, W], any strides.
+        weight: [O, I, k, k'], or for ``up`` > 1 as conv_transpose2d takes it, [I, O, k, k']; in the dtype of x.
+        up: stride of the transposed convolution, 1 for a plain one.
+        padding: zeros around a plain convolution.
+        dcoef: as in `epilogue`, and so for the arguments that follow; they go with ``up`` = 1 alone.
+        noise: as in `epilogue`.
+        index: as in `epilogue`.
+        key: as in `epilogue`.
+        bias: as in `epilogue`.
+        act: as in `epilogue`.
+        alpha: as in `epilogue`.
+        gain: as in `epilogue`.
+        clamp: as in `epilogue`.
+        styles: as in `epilogue`.
+
+    Returns:
+        [N, O, H', W'] in channels_last.
+    """
+    from sdx_kernels.modulated_conv2d.kernel import conv_kernel
+
+    out = _conv_result(x, weight, up, padding)
+    n, inputs, in_height, in_width = x.shape
+    outputs = out.shape[1]
+    kernel_y, kernel_x = weight.shape[2:]
+    weight = weight if weight.stride(3) * kernel_x == weight.stride(2) else weight.contiguous()
+    strides = weight.stride()
+    row = launch.config("conv_kernel", size=outputs, bits=8 * x.element_size(), arch=launch.arch_of(x.device))
+    for first_y in range(up):
+        for first_x in range(up):
+            part = out[:, :, first_y::up, first_x::up]
+            height, width = part.shape[2:]
+            pixels = n * height * width
+            launch.launch(
+                conv_kernel,
+                (-(-pixels // row.blocks["BLOCK_M"]), -(-outputs // row.blocks["BLOCK_N"])),
+                x,
+                weight,
+                None if dcoef is None else dcoef.contiguous(),
+                noise,
+                index,
+                None if bias is None else bias.contiguous(),
+                None if styles is None else styles.contiguous(),
+                part,
+                pixels,
+                height,
+                width,
+                outputs,
+                in_height,
+                in_width,
+                *x.stride(),
+                *(strides[:2] if up == 1 else strides[1::-1]),
+                strides[3],
+                part.stride(0),
+                *part.stride()[2:],
+                noise.stride(0) if noise is not None and index is None else 0,
+                key[3],
+                key[4],
+                key[0],
+                key[1],
+                key[2],
+                alpha,
+                gain,
+                0.0 if clamp is None else clamp,
+                row=row,
+                INPUTS=inputs,
+                KERNEL_X=kernel_x,
+                TAPS_Y=-(-(kernel_y - first_y) // up),
+                TAPS_X=-(-(kernel_x - first_x) // up),
+                FIRST_Y=first_y,
+                FIRST_X=first_x,
+                UP=up,
+                PAD=padding,
+                HAS_DCOEF=dcoef is not None,
+                NOISE=0 if noise is None else 1 if index is None else 2,
+                HAS_BIAS=bias is not None,
+                HAS_CLAMP=clamp is not None,
+                HAS_STYLES=styles is not None,
+                ACT=act,
+                ACC=layout.accumulator(x),
+            )
+    return out
+
+
+@convolution.register_fake
+def _(x: Tensor, weight: Tensor, up: int, padding: int, *_: Any) -> Tensor:
+    return _conv_result(x, weight, up, padding)
+
+
+def _conv_result(x: Tensor, weight: Tensor, up: int, padding: int) -> Tensor:
+    sides = [
+        length + 2 * padding - kernel + 1 if up == 1 else (length - 1) * up + kernel
+        for length, kernel in zip(x.shape[2:], weight.shape[2:], strict=True)
+    ]
+    shape = (x.shape[0], weight.shape[0 if up == 1 else 1], *sides)
+    return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)

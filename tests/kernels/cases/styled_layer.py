@@ -1,0 +1,72 @@
+"""Calls of styled_layer, by either convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from cases import Case, normal
+from sdx_kernels import NoiseKey, PackedWeight, Rgb, launch, styled_layer
+
+BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+
+
+def _make(inputs: int, outputs: int) -> Any:
+    def make(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        x = normal(2, inputs, 9, 7, seed=1, dtype=dtype, grad=False).contiguous(memory_format=torch.channels_last)
+        full = torch.float64 if dtype == torch.float64 else torch.float32
+        rest = ((outputs, inputs, 3, 3), (2, inputs), (outputs,), (2, outputs), (3, outputs), (2, outputs))
+        return x, *(normal(*shape, seed=2 + i, dtype=full, grad=False) for i, shape in enumerate(rest))
+
+    return make
+
+
+def _call(own: bool, up: int, noise: bool, colours: bool, clamp: float | None) -> Any:
+    table = [row for row in launch.TABLE if row.kernel != "modulated_conv2d"]
+    table.insert(0, launch.Row("modulated_conv2d", {"IMPLICIT": int(own)}))
+
+    def call(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, *rest: Tensor, impl: str) -> Any:
+        packed = PackedWeight.of(weight, up=up, filter=BINOMIAL if up > 1 else None, dtype=x.dtype)
+        n, side = len(x), (up * x.shape[2], up * x.shape[3])
+        image = normal(n, 3, *side, seed=20, dtype=weight.dtype, grad=False)
+        rgb = Rgb(rest[1], rest[2] / len(weight) ** 0.5, weight.new_tensor([0.1, 0.2, -0.3]), image, clamp)
+        with mock.patch.object(launch, "TABLE", tuple(table)):
+            y, image_after = styled_layer(
+                x,
+                packed,
+                packed.dcoef(styles).to(weight.dtype),
+                noise=NoiseKey(7, torch.tensor([4, 1]), 3, strength=0.5) if noise else None,
+                bias=bias,
+                clamp=clamp,
+                next_styles=rest[0],
+                rgb=rgb if colours else None,
+                impl=impl,
+            )
+        return (y,) if image_after is None else (y, image_after)
+
+    return call
+
+
+CASES = [
+    Case(
+        f"styled_layer-{name}",
+        "styled_layer",
+        _make(*sizes),
+        _call(*options),
+        launches,
+        None,
+        halo=12.0,  # a tile of a convolution reads its borders and the weight anew
+        dtypes=(torch.float32,),
+    )
+    for name, sizes, options, launches in (
+        ("library", (5, 7), (False, 1, True, True, None), {"epilogue_kernel": 1}),
+        ("library-129", (3, 129), (False, 1, False, True, 0.7), {"epilogue_kernel": 1}),
+        ("library-up", (5, 63), (False, 2, True, True, 0.7), {"epilogue_kernel": 1}),
+        ("own", (5, 100), (True, 1, True, False, None), {"conv_kernel": 1}),
+        ("own-colours", (33, 7), (True, 1, True, True, 0.7), {"conv_kernel": 1, "epilogue_kernel": 1}),
+        ("own-up", (5, 7), (True, 2, False, True, None), {"conv_kernel": 4, "epilogue_kernel": 1}),
+    )
+]
