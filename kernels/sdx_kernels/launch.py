@@ -39,11 +39,14 @@ TABLE = (
     # Pointwise: 16 bytes a thread and tensor in one access, two of them in flight.
     Row("bias_act_kernel", {"BLOCK": 2048}, bits=16),
     Row("bias_act_kernel", {"BLOCK": 1024}),
-    # Tiles of pixels and channels; what lies together in memory is the longer side. 4,096 values are 32 a thread: the
-    # sums of a low-pass and of the colours stay in registers.
-    Row("epilogue_kernel_channels_last", {"BLOCK_P": 64, "BLOCK_C": 64}, size=33),
-    Row("epilogue_kernel_channels_last", {"BLOCK_P": 128, "BLOCK_C": 32}),
-    Row("epilogue_kernel", {"BLOCK_P": 512, "BLOCK_C": 4}),
+    # Tiles of pixels and channels, the longer side along what lies together in memory: 32 values a thread. With a
+    # low-pass 16, whose taps are loads of their own and would not fit the registers otherwise, and square tiles: 16 by
+    # 16 pixels read 19 by 19.
+    Row("epilogue_kernel", {"BLOCK_P": 512, "SIDE": 0, "BLOCK_C": 4}),
+    Row("epilogue_kernel_low_pass", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 2}),
+    Row("epilogue_kernel_channels_last", {"BLOCK_P": 64, "SIDE": 0, "BLOCK_C": 64}, size=33),
+    Row("epilogue_kernel_channels_last", {"BLOCK_P": 128, "SIDE": 0, "BLOCK_C": 32}),
+    Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
     # Whether a layer's convolution is the library's (0) or `conv_kernel` (1); 1 stands in measured rows alone.
     Row("modulated_conv2d", {"IMPLICIT": 0}),
     # The implicit matrix product: 128 pixels by 64 or 128 channels, and chunks of 64 bytes of the inputs.

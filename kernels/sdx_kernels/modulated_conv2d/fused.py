@@ -92,8 +92,9 @@ def epilogue(
     out, image = _allocate(y, size, rgb_weight is not None)
     height, width = size
     pixelwise = channels > 1 and y.stride(1) == 1
+    kind = ("_channels_last" if pixelwise else "") + ("" if low_pass is None else "_low_pass")
     row = launch.config(
-        "epilogue_kernel_channels_last" if pixelwise else "epilogue_kernel",
+        f"epilogue_kernel{kind}",
         size=channels,
         bits=8 * y.element_size(),
         arch=launch.arch_of(y.device),
@@ -103,7 +104,7 @@ def epilogue(
     taps = (0, 0) if low_pass is None else low_pass.shape
     launch.launch(
         epilogue_kernel,
-        (-(-height * width // row.blocks["BLOCK_P"]), groups // chunks, n),
+        (_tiles(height, width, row), groups // chunks, n),
         y,
         *(None if t is None else t.contiguous() for t in (low_pass, dcoef)),
         noise,
@@ -145,6 +146,11 @@ def epilogue(
         CHUNKS=chunks,
     )
     return out, image
+
+
+def _tiles(height: int, width: int, row: launch.Row) -> int:
+    pixels, side = row.blocks["BLOCK_P"], row.blocks["SIDE"]
+    return -(-height * width // pixels) if side == 0 else -(-height // (pixels // side)) * -(-width // side)
 
 
 @epilogue.register_fake

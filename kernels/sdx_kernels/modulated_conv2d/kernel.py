@@ -68,18 +68,27 @@ def epilogue_kernel(
     ACC: tl.constexpr,
     CHUNKS: tl.constexpr,
     BLOCK_P: tl.constexpr,
+    SIDE: tl.constexpr,
     BLOCK_C: tl.constexpr,
 ):
     """Finish BLOCK_P pixels of one image, CHUNKS times BLOCK_C channels.
 
     ``noise`` is a tensor (NOISE 1), or what multiplies the normals of (seed, stream, index) (NOISE 2); pixel (row,
-    column) has number ``noise_start + row * noise_y + column`` in it. TAPS_Y = 0 means no low-pass.
+    column) has number ``noise_start + row * noise_y + column`` in it. TAPS_Y = 0 means no low-pass. The pixels follow
+    each other in rows of the image (SIDE 0), or are a tile SIDE wide, of which a low-pass reads fewer around.
     """
     n = tl.program_id(2).to(tl.int64)
-    pixel = tl.program_id(0) * BLOCK_P + tl.arange(0, BLOCK_P)
-    valid = pixel < height * width
-    row = pixel // width
-    column = pixel % width
+    lane = tl.arange(0, BLOCK_P)
+    if SIDE == 0:
+        pixel = tl.program_id(0) * BLOCK_P + lane
+        row = pixel // width
+        column = pixel % width
+    else:
+        across = (width + SIDE - 1) // SIDE
+        row = tl.program_id(0) // across * (BLOCK_P // SIDE) + lane // SIDE
+        column = tl.program_id(0) % across * SIDE + lane % SIDE
+        pixel = row * width + column
+    valid = (row < height) & (column < width)
     y += n * y_n
     out += n * out_n
     if NOISE > 0:
@@ -263,6 +272,8 @@ def _noise(
 ):
     """Return the noise of pixels by their numbers, with its strength in it."""
     if NOISE == 1:
-        return tl.load(noise + n * noise_n + number, mask=valid, other=0.0).to(ACC)
-    image = tl.load(index + n + number * 0, mask=valid, other=0)
-    return (normals(seed_low, seed_high, stream, image, number) * tl.load(noise)).to(ACC)
+        grain = tl.load(noise + n * noise_n + number, mask=valid, other=0.0).to(ACC)
+    else:
+        image = tl.load(index + n + number * 0, mask=valid, other=0)
+        grain = (normals(seed_low, seed_high, stream, image, number) * tl.load(noise)).to(ACC)
+    return grain

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from cases import Case, normal
 from sdx_kernels import bias_act
+from sdx_kernels.bias_act import Activation
 from sdx_kernels.cost import cost
 
 KERNEL = {"bias_act_kernel": 1}
@@ -71,3 +72,20 @@ CASES = [
         KERNEL,
     ),
 ]
+
+
+def _compiled(dtype: torch.dtype, channels_last: bool, act: Activation) -> None:
+    x = torch.zeros(2, 64, 16, 16, dtype=dtype)
+    x = x.contiguous(memory_format=torch.channels_last) if channels_last else x
+    y = bias_act(x.requires_grad_(), torch.zeros(64), act=act, clamp=1.0, impl="triton")
+    (first,) = torch.autograd.grad(y, x, torch.zeros_like(y), create_graph=True)
+    if act == "swish":
+        torch.autograd.grad(first, x, torch.zeros_like(x))
+
+
+COMPILED = [
+    ("bias_act lrelu, channels_last", lambda dtype: _compiled(dtype, True, "lrelu")),
+    ("bias_act swish, NCHW", lambda dtype: _compiled(dtype, False, "swish")),
+    ("bias_act tanh", lambda dtype: bias_act(torch.zeros(4096, dtype=dtype), act="tanh", impl="triton")),
+]
+"""Calls at sizes of a real layer, for the compile gate."""

@@ -104,3 +104,15 @@ CASES = [
         )
     ),
 ]
+
+
+def _compiled(dtype: torch.dtype) -> None:
+    x, weight = torch.zeros(2, 64, 16, 16, dtype=dtype), torch.zeros(64, 64, 3, 3, dtype=dtype)
+    noise = torch.zeros(2, 1, 16, 16)
+    modulated_conv2d(
+        x, weight, torch.zeros(2, 64), padding=1, noise=noise, bias=torch.zeros(64), act="swish", impl="triton"
+    )
+
+
+COMPILED = [("modulated_conv2d swish, NCHW", _compiled)]
+"""A call at the channels of a real generator, for the compile gate."""

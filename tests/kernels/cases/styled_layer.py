@@ -70,3 +70,24 @@ CASES = [
         ("own-up", (5, 7), (True, 2, False, True, None), {"conv_kernel": 4, "epilogue_kernel": 1}),
     )
 ]
+
+
+def _compiled(dtype: torch.dtype, inputs: int, outputs: int, options: tuple[Any, ...]) -> None:
+    shapes = ((outputs, inputs, 3, 3), (2, inputs), (outputs,), (2, outputs), (3, outputs), (2, outputs))
+    x = torch.zeros(2, inputs, 16, 16, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    _call(*options)(x, *map(torch.zeros, shapes), impl="triton")
+
+
+COMPILED = [
+    (f"styled_layer {name}", lambda dtype, sizes=sizes, options=options: _compiled(dtype, *sizes, options))
+    for name, sizes, options in (
+        ("64, colours", (64, 64), (False, 1, True, True, 256.0)),
+        ("32, colours", (64, 32), (False, 1, True, True, 256.0)),
+        ("64, up", (64, 64), (False, 2, True, False, 256.0)),
+        ("32, up", (64, 32), (False, 2, True, False, 256.0)),
+        ("64, own convolution", (64, 64), (True, 1, True, False, 256.0)),
+        ("128, own convolution", (64, 128), (True, 1, True, False, 256.0)),
+        ("128, own convolution, up", (64, 128), (True, 2, True, False, 256.0)),
+    )
+]
+"""Calls at the channels of a real generator, for the compile gate."""
