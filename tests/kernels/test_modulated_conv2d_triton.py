@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 import tolerances
-from sdx_kernels import NoiseKey, PackedWeight, launch, modulated_conv2d, styled_layer
+from sdx_kernels import NoiseKey, PackedWeight, Rgb, launch, modulated_conv2d, styled_layer
+from sdx_kernels.cost import cost
 from sdx_kernels.modulated_conv2d import autograd, fused
+from sdx_kernels.modulated_conv2d.cost import loads_of_convolution
 from sdx_kernels.random import normals
-from sdx_kernels.testing import library_calls
+from sdx_kernels.testing import library_calls, record
 
 BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
 
@@ -171,3 +174,38 @@ def test_two_configurations_of_a_kernel_agree() -> None:
         again, image_again = fused.epilogue(*arguments, None, *colours)
     assert torch.equal(again, y)
     torch.testing.assert_close(image_again, image)  # one channel at a time instead of two: the order differs
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("colours", [False, True])
+@pytest.mark.parametrize("up", [1, 2])
+def test_the_cost_is_what_the_kernels_move(up: int, colours: bool, own: bool) -> None:
+    n, inputs, outputs, height, width = 2, 5, 37, 9, 13
+    x = torch.randn(n, inputs, height, width).contiguous(memory_format=torch.channels_last)
+    packed = PackedWeight.of(torch.randn(outputs, inputs, 3, 3), up=up, filter=BINOMIAL if up > 1 else None)
+    vectors = torch.randn(n, outputs)
+    bias, own_styles = torch.randn(outputs), torch.randn(n, outputs)
+    rgb = Rgb(torch.randn(3, outputs), own_styles, torch.zeros(3), torch.zeros(n, 3, height * up, width * up))
+    key = NoiseKey(1, torch.arange(n), 2)
+    with _own_convolution() if own else nullcontext(), record() as recording:
+        styled_layer(
+            x, packed, vectors.abs(), noise=key, bias=bias, next_styles=vectors, rgb=rgb if colours else None,
+            impl="triton",
+        )  # fmt: skip
+    options = {"outputs": outputs, "up": up}
+    shape = n, inputs, height, width
+    expected = cost("styled_layer", shape, torch.float32, colours=colours, own=own, **options)
+    convolved = packed.weight.numel() * 4 + x.numel() * 4
+    if own:
+        parts = [launch for launch in recording.each if launch.kernel == "conv_kernel"]
+        loads = sum(launch.loads["x"].issued + launch.loads["weight"].issued for launch in parts)
+        assert loads == loads_of_convolution(shape, torch.float32, **options)
+        assert len(parts) == up**2
+        convolved = loads
+    if recording.launches["epilogue_kernel"]:
+        written = n * outputs * (height if up == 1 else 2 * height + 1) * (width if up == 1 else 2 * width + 1) * 4
+        moved = recording.of("epilogue_kernel").bytes()
+        assert expected.bytes_kernel == convolved + written + moved
+    assert expected.launches == len(recording.each) + (not own)
+    assert expected.flops >= 2 * 9 * n * inputs * outputs * height * width
+    assert expected.bytes_min < expected.bytes_kernel
