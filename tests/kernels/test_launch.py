@@ -63,8 +63,8 @@ def test_what_no_row_takes_is_an_error() -> None:
 def test_the_table_decides_and_the_result_is_the_same() -> None:
     x = torch.randn(3, 1000)
     plain = bias_act(x, act="swish", impl="triton")
-    with mock.patch.object(launch, "TABLE", (launch.Row("bias_act_kernel", {"BLOCK": 64}), *launch.TABLE)):
-        with record() as recording:
-            small = bias_act(x, act="swish", impl="triton")
+    table = (launch.Row("bias_act_kernel", {"BLOCK": 64}), *launch.TABLE)
+    with mock.patch.object(launch, "TABLE", table), record() as recording:
+        small = bias_act(x, act="swish", impl="triton")
     assert recording.of("bias_act_kernel").grid == (47,)
     assert torch.equal(small, plain)
