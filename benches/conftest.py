@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import platform
 import statistics
@@ -18,6 +19,9 @@ from sdx import precision
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rows", type=Path, help="append one JSON line for each result to this file")
+    parser.addoption("--peer-stylegan3", type=Path, help="a checkout of NVIDIA's stylegan3, a peer")
+    parser.addoption("--batch", type=int, default=64, help="images of the kernel benches")
+    parser.addoption("--embeddings", type=int, default=2**18, help="rows of the loss benches")
 
 
 @pytest.hookimpl(trylast=True)
@@ -40,8 +44,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _rows(config: pytest.Config) -> Iterator[dict[str, Any]]:
     machine = _machine()
     for bench in getattr(getattr(config, "_benchmarksession", None), "benchmarks", []):
-        about = {key: value for key, value in bench.extra_info.items() if key != "peers"}
-        ours = list(bench.stats.data)
+        about = {key: value for key, value in bench.extra_info.items() if key not in ("peers", "device_times")}
+        ours = bench.extra_info.get("device_times") or list(bench.stats.data)
         yield {**about, "impl": "ours", **_quantiles(ours), **machine}
         for peer, times in bench.extra_info["peers"].items():
             ratio = statistics.median(t / o for t, o in zip(times, ours, strict=True))
@@ -62,6 +66,7 @@ def _machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "precision": precision.resolve().name,
         "torch": torch.__version__,
+        "triton": importlib.metadata.version("triton"),
         "python": platform.python_version(),
         "commit": commit.stdout.strip(),
     }
