@@ -13,7 +13,13 @@ Impl = Literal["auto", "triton", "reference"]
 
 OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "styled_layer", "upfirdn2d")
 
-TRITON_OPS = frozenset({"bias_act", "modulated_conv2d", "styled_layer"})
+TRITON_OPS = frozenset(
+    {
+        "bias_act",
+        "modulated_conv2d",
+        "styled_layer",
+    }
+)
 """Ops that have a Triton kernel in this version."""
 
 _SMALLEST_CAPABILITY = (8, 0)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -48,7 +50,6 @@ def normal(*shape: int, seed: int, dtype: torch.dtype, grad: bool = True, scale:
 
 
 def all_cases() -> list[Case]:
-    """Return the cases of every op."""
-    from cases import bias_act, modulated_conv2d, styled_layer
-
-    return [case for module in (bias_act, modulated_conv2d, styled_layer) for case in module.CASES]
+    """Return the cases of every module in this folder."""
+    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    return [case for name in names for case in import_module(f"cases.{name}").CASES]
