@@ -131,8 +131,8 @@ def others(n: int, dtype: torch.dtype, device: torch.device, rows: int) -> list[
         (
             "upfirdn2d",
             "upfirdn2d up 2",
-            lambda impl: upfirdn2d(x[:, :, :128, :128], filter, up=2, padding=(2, 1), gain=4.0, impl=impl),
-            lambda: upfirdn2d(x[:, :, :128, :128].double(), filter.double(), up=2, padding=(2, 1), gain=4.0),
+            lambda impl: upfirdn2d(x[:, :, :128, :128], filter, up=2, padding=(2, 1, 2, 1), gain=4.0, impl=impl),
+            lambda: upfirdn2d(x[:, :, :128, :128].double(), filter.double(), up=2, padding=(2, 1, 2, 1), gain=4.0),
             cost("upfirdn2d", (n, 64, 128, 128), dtype, up=2, taps=4, padding=(2, 1), channels_last=True),
         ),
         (

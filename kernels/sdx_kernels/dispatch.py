@@ -18,6 +18,7 @@ TRITON_OPS = frozenset(
         "bias_act",
         "modulated_conv2d",
         "styled_layer",
+        "upfirdn2d",
     }
 )
 """Ops that have a Triton kernel in this version."""

@@ -26,11 +26,15 @@ def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
+def order_of(image: Tensor) -> torch.memory_format:
+    """Return the memory format of results: channels_last if ``image`` [N, C, H, W] is channels_last alone."""
+    last = image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def like(result: Tensor, image: Tensor) -> Tensor:
-    """Return ``result`` in the memory format of ``image``: channels_last if that is channels_last alone."""
-    if image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous():
-        return result.contiguous(memory_format=torch.channels_last)
-    return result.contiguous()
+    """Return ``result`` in the memory format that `order_of` gives for ``image``."""
+    return result.contiguous(memory_format=order_of(image))
 
 
 def dense(x: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 PRODUCTS = ("conv_kernel", "prototype")  # kernels that multiply matrices
 SPARSE = ("crop_resize",)  # reads single pixels here and there
+FILTERS = ("upfirdn2d",)  # loads of a plane start at any pixel, its stores do not
 
 
 def wrong(kernel: Compiled) -> list[str]:
@@ -33,8 +34,9 @@ def wrong(kernel: Compiled) -> list[str]:
         found.append("float64 arithmetic")
     if kernel.shared_bytes > SHARED_BYTES[kernel.arch] - 1024:
         found.append(f"{kernel.shared_bytes} bytes of shared memory")
-    if not kernel.kernel.startswith(SPARSE) and not kernel.count(r"\bLDG(STS)?\S*\.128"):
-        found.append("no 16-byte loads")
+    wide = r"\b(LDG(STS)?|STG)\S*\.128" if kernel.kernel.startswith(FILTERS) else r"\bLDG(STS)?\S*\.128"
+    if not kernel.kernel.startswith(SPARSE) and not kernel.count(wide):
+        found.append("no 16-byte accesses")
     half = kernel.types[0] in ("*fp16", "*bf16")
     if kernel.kernel.startswith(PRODUCTS) and half and not kernel.count(r"\b(HMMA|HGMMA)"):
         found.append("no matrix instructions")

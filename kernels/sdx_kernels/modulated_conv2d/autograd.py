@@ -99,7 +99,7 @@ def modulated_conv2d_triton(
     with layout.without_autocast(x.device):
         scaled, packed, dcoef = _scaled(x, weight, styles, demodulate)
         if differentiable or geometry.down > 1 or min(geometry.pads) < 0:
-            y = resampled_conv(scaled, packed, geometry, "auto")
+            y = resampled_conv(scaled, packed, geometry, "triton")
             top, left, bottom, right = geometry.roi
             y = y[:, :, top:bottom, left:right]
             return _finished(y, dcoef, noise_of(noise, geometry), bias, act, outer, clamp)

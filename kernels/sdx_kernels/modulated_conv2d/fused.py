@@ -101,10 +101,11 @@ def epilogue(
     )
     groups = -(-channels // row.blocks["BLOCK_C"])
     chunks = groups if rgb_weight is not None else 1  # colours are sums over all channels, in one program
+    tiles = _tiles(height, width, row)
     taps = (0, 0) if low_pass is None else low_pass.shape
     launch.launch(
         epilogue_kernel,
-        (_tiles(height, width, row), groups // chunks, n),
+        (tiles * (groups // chunks) * n,),
         y,
         *(None if t is None else t.contiguous() for t in (low_pass, dcoef)),
         noise,
@@ -115,6 +116,8 @@ def epilogue(
         height,
         width,
         channels,
+        tiles,
+        groups // chunks,
         in_height,
         in_width,
         *pads,

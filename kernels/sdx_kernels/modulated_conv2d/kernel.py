@@ -32,6 +32,8 @@ def epilogue_kernel(
     height,
     width,
     channels,
+    tiles,
+    groups,
     in_height,
     in_width,
     pad_y,
@@ -77,16 +79,19 @@ def epilogue_kernel(
     column) has number ``noise_start + row * noise_y + column`` in it. TAPS_Y = 0 means no low-pass. The pixels follow
     each other in rows of the image (SIDE 0), or are a tile SIDE wide, of which a low-pass reads fewer around.
     """
-    n = tl.program_id(2).to(tl.int64)
+    program = tl.program_id(0)
+    n = (program // (tiles * groups)).to(tl.int64)
+    group = program // tiles % groups
+    tile = program % tiles
     lane = tl.arange(0, BLOCK_P)
     if SIDE == 0:
-        pixel = tl.program_id(0) * BLOCK_P + lane
+        pixel = tile * BLOCK_P + lane
         row = pixel // width
         column = pixel % width
     else:
         across = (width + SIDE - 1) // SIDE
-        row = tl.program_id(0) // across * (BLOCK_P // SIDE) + lane // SIDE
-        column = tl.program_id(0) % across * SIDE + lane % SIDE
+        row = tile // across * (BLOCK_P // SIDE) + lane // SIDE
+        column = tile % across * SIDE + lane % SIDE
         pixel = row * width + column
     valid = (row < height) & (column < width)
     y += n * y_n
@@ -101,10 +106,10 @@ def epilogue_kernel(
         green = tl.zeros((BLOCK_P,), ACC)
         blue = tl.zeros((BLOCK_P,), ACC)
     for chunk in range(CHUNKS):
-        channel = (tl.program_id(1) * CHUNKS + chunk) * BLOCK_C + tl.arange(0, BLOCK_C)
+        channel = (group * CHUNKS + chunk) * BLOCK_C + tl.arange(0, BLOCK_C)
         present = channel < channels
         if TAPS_Y == 0:
-            at = row.to(tl.int64) * y_y + column * y_x
+            at = row.to(tl.int64) * y_y + column.to(tl.int64) * y_x
             mask = valid[:, None] & present[None, :]
             z = tl.load(y + at[:, None] + (channel.to(tl.int64) * y_c)[None, :], mask=mask, other=0.0).to(ACC)
         else:
@@ -114,7 +119,7 @@ def epilogue_kernel(
                 source_column = column + (tap % TAPS_X - pad_x)
                 inside = (source_row >= 0) & (source_row < in_height) & (source_column >= 0)
                 inside = inside & (source_column < in_width) & valid
-                at = source_row.to(tl.int64) * y_y + source_column * y_x
+                at = source_row.to(tl.int64) * y_y + source_column.to(tl.int64) * y_x
                 mask = inside[:, None] & present[None, :]
                 value = tl.load(y + at[:, None] + (channel.to(tl.int64) * y_c)[None, :], mask=mask, other=0.0).to(ACC)
                 z += value * tl.load(low_pass + tap).to(ACC)
@@ -140,7 +145,7 @@ def epilogue_kernel(
                     blue += part
         if HAS_STYLES:
             z *= tl.load(styles + n * channels + channel, mask=present, other=0.0).to(ACC)[None, :]
-        at = row.to(tl.int64) * out_y + column * out_x
+        at = row.to(tl.int64) * out_y + column.to(tl.int64) * out_x
         mask = valid[:, None] & present[None, :]
         tl.store(out + at[:, None] + (channel.to(tl.int64) * out_c)[None, :], z.to(out.dtype.element_ty), mask=mask)
     if HAS_RGB:
@@ -239,7 +244,7 @@ def conv_kernel(
             source_column = column - tap_x
         place = (FIRST_Y + UP * tap_y) * KERNEL_X + FIRST_X + UP * tap_x
         inside = (source_row >= 0) & (source_row < in_height) & (source_column >= 0) & (source_column < in_width)
-        at = n * x_n + source_row.to(tl.int64) * x_y + source_column * x_x
+        at = n * x_n + source_row.to(tl.int64) * x_y + source_column.to(tl.int64) * x_x
         known = input < INPUTS
         mask = (inside & valid)[:, None] & known[None, :]
         a = tl.load(x + at[:, None] + (input.to(tl.int64) * x_c)[None, :], mask=mask, other=0.0)

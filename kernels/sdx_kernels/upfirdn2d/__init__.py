@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sdx_kernels import dispatch, layout
+from sdx_kernels.upfirdn2d.autograd import upfirdn2d as upfirdn2d_triton
 from sdx_kernels.upfirdn2d.reference import upfirdn2d_reference
 
 __all__ = ["upfirdn2d"]
@@ -43,10 +44,10 @@ def upfirdn2d(
         [N, C, H_out, W_out] in the dtype of ``x``, never ``x`` itself; accumulated in float32 or better.
 
     Raises:
-        KernelError: for another rank or dtype, factors below 1, an output without pixels, or a Triton implementation,
-            which this version does not have.
+        KernelError: for another rank or dtype, factors below 1, an output without pixels, or Triton where it cannot
+            run.
     """
-    dispatch.runs_triton("upfirdn2d", impl, x=x)
+    triton = dispatch.runs_triton("upfirdn2d", impl, x=x)
     if x.ndim != 4 or x.dtype not in layout.DTYPES:
         raise dispatch.KernelError(
             f"upfirdn2d: expected floating-point images [N, C, H, W], got {x.dtype} {list(x.shape)}"
@@ -68,7 +69,13 @@ def upfirdn2d(
             f"upfirdn2d: expected padded images of at least the filter's {taps_y}x{taps_x} taps, "
             f"got {height + taps_y}x{width + taps_x} from {list(x.shape)}, up={up}, padding={padding}"
         )
-    return upfirdn2d_reference(x, filter, factors, (left, right, top, bottom), flip_filter, gain)
+    if triton:
+        taps = None if filter is None else filter.detach()
+        y: Tensor = upfirdn2d_triton(x, taps, factors, (left, right, top, bottom), flip_filter, float(gain))
+    else:
+        y = upfirdn2d_reference(x, filter, factors, (left, right, top, bottom), flip_filter, gain)
+    dispatch.checked("upfirdn2d", y)
+    return y
 
 
 def _pair(factor: int | tuple[int, int]) -> tuple[int, int]:

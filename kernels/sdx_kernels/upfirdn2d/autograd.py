@@ -1,0 +1,146 @@
+"""upfirdn2d as a registered torch op: linear, and its own derivative with up and down exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sdx_kernels import launch, layout
+
+LARGEST_SQUARE = 8
+"""Taps of a filter of one axis up to which one pass over its square beats two passes with a result between them."""
+
+
+@torch.library.custom_op("sdx_kernels::upfirdn2d", mutates_args=())
+def upfirdn2d(
+    x: Tensor, filter: Tensor | None, factors: Sequence[int], padding: Sequence[int], flip_filter: bool, gain: float
+) -> Tensor:
+    """See `sdx_kernels.upfirdn2d`; ``factors`` = (up x, up y, down x, down y), padding (left, right, top, bottom)."""
+    if filter is not None:
+        filter = filter.to(x.device, layout.wide(x)).contiguous()
+    out = _result(x, filter, factors, padding)
+    if filter is None or filter.ndim == 2 or len(filter) <= LARGEST_SQUARE:
+        _launch(x, filter, out, factors, padding, flip_filter, gain)
+        return out
+    up_x, up_y, down_x, down_y = factors
+    left, right, top, bottom = padding
+    columns, along_x, only_x = filter[None, :], (up_x, 1, down_x, 1), (left, right, 0, 0)
+    between = _result(x, columns, along_x, only_x, layout.wide(x))
+    _launch(x, columns, between, along_x, only_x, flip_filter, 1.0)
+    _launch(between, filter[:, None], out, (1, up_y, 1, down_y), (0, 0, top, bottom), flip_filter, gain)
+    return out
+
+
+def _launch(
+    x: Tensor,
+    filter: Tensor | None,
+    out: Tensor,
+    factors: Sequence[int],
+    padding: Sequence[int],
+    flip_filter: bool,
+    gain: float,
+) -> None:
+    from sdx_kernels.upfirdn2d.kernel import upfirdn2d_kernel
+
+    up_x, up_y, down_x, down_y = factors
+    left, _, top, _ = padding
+    taps_y, taps_x = _taps(filter)
+    n, channels, height, width = out.shape
+    row = config(out, channels > 1 and out.stride(1) == 1)
+    pixels, side = row.blocks["BLOCK_P"], row.blocks["SIDE"]
+    tiles = -(-height // (pixels // side)) * -(-width // side)
+    groups = -(-channels // row.blocks["BLOCK_C"])
+    launch.launch(
+        upfirdn2d_kernel,
+        (tiles * groups * n,),
+        x,
+        filter,
+        out,
+        height,
+        width,
+        channels,
+        *x.shape[2:],
+        tiles,
+        groups,
+        top,
+        left,
+        max(-(-top // up_y), 0),
+        max(-(-left // up_x), 0),
+        *x.stride(),
+        *out.stride(),
+        float(gain),
+        row=row,
+        TAPS_Y=taps_y,
+        TAPS_X=taps_x,
+        UP_Y=up_y,
+        UP_X=up_x,
+        DOWN_Y=down_y,
+        DOWN_X=down_x,
+        FILTER=0 if filter is None else filter.ndim,
+        FLIP=flip_filter,
+        ACC=layout.accumulator(x),
+    )
+
+
+def config(out: Tensor, channels_last: bool) -> launch.Row:
+    """Return how the kernel is cut for a result."""
+    return launch.config(
+        "upfirdn2d_kernel" + ("_channels_last" if channels_last else ""),
+        size=out.shape[1],
+        bits=8 * out.element_size(),
+        arch=launch.arch_of(out.device),
+    )
+
+
+def _taps(filter: Tensor | None) -> tuple[int, int]:
+    return (1, 1) if filter is None else (filter.shape[0], filter.shape[-1])
+
+
+def _result(
+    x: Tensor,
+    filter: Tensor | None,
+    factors: Sequence[int],
+    padding: Sequence[int],
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    up_x, up_y, down_x, down_y = factors
+    left, right, top, bottom = padding
+    taps_y, taps_x = _taps(filter)
+    n, channels, height, width = x.shape
+    shape = (
+        n,
+        channels,
+        (height * up_y + top + bottom - taps_y) // down_y + 1,
+        (width * up_x + left + right - taps_x) // down_x + 1,
+    )
+    return torch.empty(shape, dtype=dtype or x.dtype, device=x.device, memory_format=layout.order_of(x))
+
+
+@upfirdn2d.register_fake
+def _(x: Tensor, filter: Tensor | None, factors: Sequence[int], padding: Sequence[int], *_: Any) -> Tensor:
+    return _result(x, filter, factors, padding)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    x, filter, ctx.factors, ctx.padding, ctx.flip_filter, ctx.gain = inputs
+    ctx.sides = x.shape[2], x.shape[3]
+    ctx.save_for_backward(filter)
+
+
+def _backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:
+    (filter,) = ctx.saved_tensors
+    up_x, up_y, down_x, down_y = ctx.factors
+    left, _, top, _ = ctx.padding
+    taps_y, taps_x = _taps(filter)
+    before_x, before_y = taps_x - 1 - left, taps_y - 1 - top
+    after_x = ctx.sides[1] * up_x - upstream.shape[3] * down_x + left - up_x + 1
+    after_y = ctx.sides[0] * up_y - upstream.shape[2] * down_y + top - up_y + 1
+    padding = [before_x, after_x, before_y, after_y]
+    factors = [down_x, down_y, up_x, up_y]
+    return upfirdn2d(upstream, filter, factors, padding, not ctx.flip_filter, ctx.gain), None, None, None, None, None
+
+
+upfirdn2d.register_autograd(_backward, setup_context=_save)

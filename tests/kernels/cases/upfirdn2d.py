@@ -1,0 +1,90 @@
+"""Calls of upfirdn2d."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cases import Case, normal
+from sdx_kernels import upfirdn2d
+from sdx_kernels.cost import cost
+
+BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+SKEWED = torch.tensor([[1.0, -2.0, 0.5], [4.0, 0.25, -1.0]]) / 4
+TWELVE = torch.arange(1.0, 13.0) / 78
+EVERY = (torch.float32, torch.float16, torch.bfloat16)  # values are widened as soon as they are loaded
+
+
+def _make(channels_last: bool = False, *shape: int) -> Any:
+    def make(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        x = normal(*(shape or (2, 3, 9, 7)), seed=1, dtype=dtype, grad=False)
+        if channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        return (x.requires_grad_(),)
+
+    return make
+
+
+def _call(filter: Tensor | None, **options: Any) -> Any:
+    return lambda x, impl: upfirdn2d(x, filter, impl=impl, **options)
+
+
+def _case(name: str, make: Any, call: Any, launches: int = 1, halo: float = 3.0, **options: Any) -> Case:
+    ran = {"upfirdn2d_kernel": launches}
+    # A tile reads what its border taps meet, and the filter, anew.
+    return Case(f"upfirdn2d-{name}", "upfirdn2d", make, call, ran, ran, halo=halo, dtypes=EVERY, **options)
+
+
+CASES = [
+    _case("copy", _make(), _call(None), halo=1.05),
+    _case("skewed", _make(), _call(SKEWED, padding=(2, 0, 1, 3), gain=-0.7)),
+    _case("flipped", _make(True), _call(SKEWED, flip_filter=True)),
+    _case("crop", _make(True), _call(SKEWED, up=2, padding=(-3, 1, 2, -4))),
+    _case("uneven", _make(), _call(SKEWED, up=(3, 1), down=(2, 3), padding=(0, 3, 5, 2))),
+    _case("strided", lambda dtype: (normal(9, 7, 2, 6, seed=2, dtype=dtype),), lambda x, impl: upfirdn2d(
+        x[:, :, :, ::2].permute(2, 3, 0, 1), BINOMIAL, up=2, padding=2, impl=impl
+    )),
+    _case("one", _make(False, 1, 1, 1, 1), _call(BINOMIAL, padding=(63, 2, 1, 100))),
+    *(
+        _case(
+            f"{name}-{'channels_last' if last else 'nchw'}",
+            _make(last, *shape),
+            _call(filter, padding=(2, 1, 2, 1), **factors),
+            launches=launches,
+            cost=lambda shape=shape, last=last, taps=taps, factors=factors: cost(
+                "upfirdn2d", shape, torch.float32, padding=(2, 1), taps=taps, channels_last=last, **factors
+            ),
+        )
+        for last, shape in ((False, (1, 3, 13, 37)), (True, (1, 35, 5, 6)))
+        for name, filter, taps, factors, launches in (
+            ("up", BINOMIAL, 4, {"up": 2}, 1),
+            ("down", BINOMIAL, 4, {"down": 2}, 1),
+            ("two-passes", TWELVE, 12, {"up": 3}, 2),
+        )
+    ),
+    _case(
+        "tiles",
+        _make(False, 1, 1, 100, 129),
+        _call(BINOMIAL, padding=(2, 1, 2, 1)),
+        halo=1.25,  # 16 by 64 pixels read 19 by 67
+        cost=lambda: cost("upfirdn2d", (1, 1, 100, 129), torch.float32, padding=(2, 1)),
+    ),
+]  # fmt: skip
+
+
+def _compiled(dtype: torch.dtype, channels_last: bool, channels: int, **options: Any) -> None:
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    x = torch.zeros(2, channels, 32, 32, dtype=dtype).contiguous(memory_format=order).requires_grad_()
+    y = upfirdn2d(x, BINOMIAL, padding=(2, 1, 2, 1), impl="triton", **options)
+    torch.autograd.grad(y, x, torch.zeros_like(y))
+
+
+COMPILED = [
+    ("upfirdn2d up, colours", lambda dtype: _compiled(dtype, False, 3, up=2)),
+    ("upfirdn2d down, NCHW", lambda dtype: _compiled(dtype, False, 64, down=2)),
+    ("upfirdn2d up, channels_last", lambda dtype: _compiled(dtype, True, 64, up=2)),
+    ("upfirdn2d, channels_last, 32", lambda dtype: _compiled(dtype, True, 32)),
+]
+"""Calls at sizes of a real layer, for the compile gate."""
