@@ -16,6 +16,7 @@ OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "styled_
 TRITON_OPS = frozenset(
     {
         "bias_act",
+        "crop_resize",
         "modulated_conv2d",
         "styled_layer",
         "upfirdn2d",

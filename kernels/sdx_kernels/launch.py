@@ -50,6 +50,8 @@ TABLE = (
     Row("upfirdn2d_kernel", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 1}),
     Row("upfirdn2d_kernel_channels_last", {"BLOCK_P": 64, "SIDE": 8, "BLOCK_C": 64}, bits=16, size=33),
     Row("upfirdn2d_kernel_channels_last", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
+    # Pixels of a result, and two planes that share their tables.
+    Row("crop_resize_kernel", {"BLOCK_P": 256, "BLOCK_C": 2}),
     # Whether a layer's convolution is the library's (0) or `conv_kernel` (1); 1 stands in measured rows alone.
     Row("modulated_conv2d", {"IMPLICIT": 0}),
     # The implicit matrix product: 128 pixels by 64 or 128 channels, and chunks of 64 bytes of the inputs.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import torch
@@ -10,12 +9,22 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from sdx_kernels import layout
+from sdx_kernels.crop_resize.tables import weights_of
+from sdx_kernels.upfirdn2d.reference import upfirdn2d_reference
+
+SKIP_FILTER = (0.125, 0.375, 0.375, 0.125)
+"""The low-pass of StyleGAN2's upsampled colours."""
 
 
 def crop_resize_reference(
-    image: Tensor, size: int, box: tuple[float, float, float, float], antialias: bool, clamp: float | None
+    image: Tensor,
+    size: int,
+    box: tuple[float, float, float, float],
+    antialias: bool,
+    clamp: float | None,
+    skip: Tensor | None,
 ) -> Tensor:
-    """See `sdx_kernels.crop_resize`."""
+    """See `sdx_kernels.crop_resize`; one size."""
     height, width = image.shape[-2:]
     wide = layout.wide(image)
     # A tensor that only stands for one (while tracing) must neither enter the cache nor meet what is in it.
@@ -24,10 +33,15 @@ def crop_resize_reference(
     y, rows = matrix(height, box[0], box[2], size, antialias, wide, image.device)
     x, columns = matrix(width, box[1], box[3], size, antialias, wide, image.device)
     crop = image[:, :, y, x]
+    if skip is not None:
+        taps = torch.tensor(SKIP_FILTER)
+        upsampled = upfirdn2d_reference(skip.to(wide), taps, (2, 2, 1, 1), (2, 1, 2, 1), False, 4.0)
+        crop = crop.to(wide) + upsampled[:, :, y, x]
     if clamp is not None:
         crop = crop.clamp(-clamp, clamp)
     if rows is None and columns is None:
-        return layout.like(crop.clone(), image)  # an op's result is never its argument
+        copy = crop.clone() if crop.dtype == image.dtype else crop.to(image.dtype)
+        return layout.like(copy, image)  # an op's result is never its argument
     crop = crop.to(wide)
     with layout.without_autocast(image.device):
         if columns is not None:
@@ -41,7 +55,7 @@ def _matrix(
     length: int, start: float, end: float, size: int, antialias: bool, dtype: torch.dtype, device: torch.device
 ) -> tuple[slice, Tensor | None]:
     """Return the span of source pixels that any output pixel reads, and their weights, None for a plain copy."""
-    weights = _weights(length, start, end, size, antialias)
+    weights = weights_of(length, start, end, size, antialias)
     first = min(min(weight) for weight in weights)
     last = max(max(weight) for weight in weights)
     span = slice(first, last + 1)  # a pixel outside may be NaN, and 0 * NaN is not 0
@@ -53,32 +67,3 @@ def _matrix(
 
 
 _kept_matrix = lru_cache(maxsize=256)(_matrix)
-
-
-def _weights(length: int, start: float, end: float, size: int, antialias: bool) -> list[dict[int, float]]:
-    """Return for every output pixel the source pixels that it reads, with their weights above 0."""
-    first, last = start * length, end * length
-    scale = (last - first) / size
-    centres = [first + (i + 0.5) * scale for i in range(size)]  # in pixels from the frame's edge
-    if antialias:
-        weights = [_triangle(centre, max(scale, 1.0), first, last, length) for centre in centres]
-        if all(weights):
-            return weights
-        # A box narrower than a pixel: no centre lies in it, and the plain rule below still has an answer.
-    low, high = min(first, length - 1.0), max(last - 1, 0.0)
-    weights = []
-    for centre in centres:
-        at = min(max(centre - 0.5, min(low, high), 0.0), max(low, high), length - 1.0)
-        below = math.floor(at)
-        pair = {pixel: 1 - abs(pixel - at) for pixel in (below, below + 1)}
-        weights.append({pixel: weight for pixel, weight in pair.items() if weight > 0})
-    return weights
-
-
-def _triangle(centre: float, reach: float, first: float, last: float, length: int) -> dict[int, float]:
-    """Return the pixels whose centres lie in the box and within ``reach``, with weights that fall off and sum to 1."""
-    near = range(max(math.floor(centre - reach), 0), min(math.ceil(centre + reach), length))
-    inside = {pixel: 1 - abs(pixel + 0.5 - centre) / reach for pixel in near if first < pixel + 0.5 < last}
-    inside = {pixel: weight for pixel, weight in inside.items() if weight > 0}
-    total = sum(inside.values())
-    return {pixel: weight / total for pixel, weight in inside.items()}
