@@ -35,11 +35,16 @@ def _gradients(results: list[Tensor], tensors: tuple[Tensor, ...]) -> list[Tenso
     total = torch.zeros(())
     for result in results:
         if result.requires_grad:
-            total = total + (result.float() * torch.randn(result.shape, generator=generator)).sum()
+            upstream = torch.randn(result.shape, generator=generator).to(result.device)
+            total = total.to(result.device) + (result.float() * upstream).sum()
     wanted = [t for t in tensors if t.requires_grad]
     return list(torch.autograd.grad(total, wanted)) if wanted else []
 
 
+interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="Triton does not interpret beside a CUDA device")
+
+
+@interpreted
 @pytest.mark.parametrize("name", NAMES)
 def test_values_and_gradients(name: str) -> None:
     case = BY_NAME[name]
@@ -60,15 +65,40 @@ def test_values_and_gradients(name: str) -> None:
         with record() as recording:
             gradients = _gradients(got, tensors)
         assert recording.launches == case.backward
-        for mine, theirs in zip(gradients, _gradients(oracle, exact), strict=True):
-            # What comes back from a result passed through its format twice, whatever the format of the argument, and
-            # a bias gets a sum of that, whose terms may cancel.
-            relative, _ = tolerances.TOLERANCES[case.op, dtype]
-            error, size = mine.double() - theirs, theirs.square().mean().sqrt().clamp_min(1e-30)
-            assert (error.square().mean().sqrt() / size).item() <= 4 * relative
-            assert (error.abs().max() / theirs.abs().max()).item() <= 10 * relative
+        _check_gradients(case, dtype, gradients, _gradients(oracle, exact))
 
 
+def _check_gradients(case: Case, dtype: torch.dtype, gradients: list[Tensor], exact: list[Tensor]) -> None:
+    for mine, theirs in zip(gradients, exact, strict=True):
+        # What comes back from a result passed through its format twice, whatever the format of the argument, and
+        # a bias gets a sum of that, whose terms may cancel.
+        relative, _ = tolerances.TOLERANCES[case.op, dtype]
+        error, size = mine.cpu().double() - theirs, theirs.square().mean().sqrt().clamp_min(1e-30)
+        assert (error.square().mean().sqrt() / size).item() <= 4 * relative
+        assert (error.abs().max() / theirs.abs().max()).item() <= 10 * relative
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_gradients_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = BY_NAME[name]
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    half = (torch.float16, torch.bfloat16) if torch.float16 in case.dtypes else ()
+    for dtype in (torch.float32, *half):
+        if (case.op, dtype) not in tolerances.TOLERANCES:
+            continue
+        leaves = _leaves(case, dtype)
+        tensors = tuple(t.detach().cuda().requires_grad_(t.requires_grad) for t in leaves)
+        exact = tuple(t.detach().double().requires_grad_(t.requires_grad) for t in leaves)
+        got, oracle = _run(case, tensors, "triton"), _run(case, exact, "reference")
+        for mine, exactly in zip(got, oracle, strict=True):
+            tolerances.check(case.op, mine.cpu(), exactly)
+        if case.backward is not None:
+            _check_gradients(case, dtype, _gradients(got, tensors), _gradients(oracle, exact))
+
+
+@interpreted
 @pytest.mark.parametrize("name", NAMES)
 def test_traffic(name: str) -> None:
     case = BY_NAME[name]
@@ -92,6 +122,7 @@ def test_traffic(name: str) -> None:
 _SLACK = 1024  # bytes of a bias or a filter that each of a few small programs reads
 
 
+@interpreted
 @pytest.mark.parametrize("name", NAMES)
 def test_order_and_fences(name: str) -> None:
     case = BY_NAME[name]

@@ -41,10 +41,10 @@ def _call(own: bool = False, noise: str | None = None, **options: Any) -> Any:
     def call(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, impl: str) -> Tensor:
         given: Any = None
         if noise == "key":
-            given = NoiseKey(2**63 + 1, INDEX, 9, offset=5, strength=0.3)
+            given = NoiseKey(2**63 + 1, INDEX.to(x.device), 9, offset=5, strength=0.3)
         elif noise == "tensor":
             side = x.shape[2] * options.get("up", 1), x.shape[3] * options.get("up", 1)
-            given = normal(2, 1, *side, seed=5, dtype=torch.float32, grad=False)
+            given = normal(2, 1, *side, seed=5, dtype=torch.float32, grad=False).to(x.device)
         with mock.patch.object(launch, "TABLE", tuple(table)):
             return modulated_conv2d(x, weight, styles, bias=bias, noise=given, impl=impl, **options)
 

@@ -31,14 +31,14 @@ def _call(own: bool, up: int, noise: bool, colours: bool, clamp: float | None) -
     def call(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, *rest: Tensor, impl: str) -> Any:
         packed = PackedWeight.of(weight, up=up, filter=BINOMIAL if up > 1 else None, dtype=x.dtype)
         n, side = len(x), (up * x.shape[2], up * x.shape[3])
-        image = normal(n, 3, *side, seed=20, dtype=weight.dtype, grad=False)
+        image = normal(n, 3, *side, seed=20, dtype=weight.dtype, grad=False).to(x.device)
         rgb = Rgb(rest[1], rest[2] / len(weight) ** 0.5, weight.new_tensor([0.1, 0.2, -0.3]), image, clamp)
         with mock.patch.object(launch, "TABLE", tuple(table)):
             y, image_after = styled_layer(
                 x,
                 packed,
                 packed.dcoef(styles).to(weight.dtype),
-                noise=NoiseKey(7, torch.tensor([4, 1]), 3, strength=0.5) if noise else None,
+                noise=NoiseKey(7, torch.tensor([4, 1], device=x.device), 3, strength=0.5) if noise else None,
                 bias=bias,
                 clamp=clamp,
                 next_styles=rest[0],

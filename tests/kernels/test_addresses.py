@@ -1,0 +1,113 @@
+"""Tensors of more than 2^31 elements: the last program of each kernel, on memory of which only touched pages exist."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from torch import Tensor
+
+from sdx_kernels import bias_act, crop_resize, launch, upfirdn2d
+from sdx_kernels.modulated_conv2d import fused
+
+pytestmark = pytest.mark.usefixtures("_lazy_memory")
+_NO_RESERVE = 0x4000  # of Linux; Python 3.11 has no name for it
+IMAGES = 2**21 + 3  # of 32 by 32 pixels: 2^31 elements and a few
+_plain_launch = launch.launch
+
+
+@pytest.fixture
+def _lazy_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give out memory that is not filled, and keep Triton's interpreter from copying it."""
+    if torch.cuda.is_available():
+        pytest.skip("Triton does not interpret")
+    from triton.runtime import interpreter
+
+    monkeypatch.setattr(torch, "empty", _lazy)
+    monkeypatch.setattr(torch, "empty_like", lambda x, **_: _lazy(tuple(x.shape), dtype=x.dtype))
+    executor = interpreter.GridExecutor
+    monkeypatch.setattr(executor, "_init_args_hst", lambda self, args, kwargs: (args, kwargs))
+    monkeypatch.setattr(executor, "_restore_args_dev", lambda self, *_: None)
+
+
+def _lazy(shape: Any, dtype: torch.dtype = torch.float32, **_: Any) -> Tensor:
+    count = max(torch.Size(shape).numel(), 1)
+    memory = mmap.mmap(-1, count * dtype.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
+    return torch.frombuffer(memory, dtype=dtype, count=count)[: torch.Size(shape).numel()].view(shape)
+
+
+@contextmanager
+def _last_program() -> Iterator[None]:
+    """Run the last program of every launch alone."""
+    from triton.runtime import interpreter
+
+    def launched(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
+        last = tuple(length - 1 for length in (*grid, 1, 1)[:3])
+
+        def chosen(self: Any, *_: int) -> None:
+            self.grid_idx = last
+
+        with mock.patch.object(interpreter.InterpreterBuilder, "set_grid_idx", chosen):
+            _plain_launch(kernel, (1,), *arguments, **options)
+
+    with mock.patch.object(launch, "launch", launched):
+        yield
+
+
+def _images(side: int = 32) -> Tensor:
+    x = _lazy((IMAGES, 1, side, side), torch.float16)
+    x[-1] = torch.randn(1, side, side)
+    return x
+
+
+def _epilogue(x: Tensor, impl: str) -> Tensor:
+    if impl == "reference":
+        return bias_act(x * 0.5, act="swish")
+    rest = [fused.NO_KEY, None, "swish", 0.2, 2**0.5, None]
+    dcoef = _lazy((len(x), 1))
+    dcoef[-1] = 0.5
+    y: Tensor = fused.epilogue(x, None, [0, 0], [32, 32], dcoef, None, None, *rest, None, None, None, None, None, None)[
+        0
+    ]
+    return y
+
+
+CALLS: dict[str, Callable[[Tensor, Any], Tensor]] = {
+    "bias_act": lambda x, impl: bias_act(x, act="swish", impl=impl),
+    "upfirdn2d": lambda x, impl: upfirdn2d(x, torch.ones(2) / 2, padding=(1, 0, 1, 0), impl=impl),
+    "crop_resize": lambda x, impl: crop_resize(x, 33, impl=impl),
+    "epilogue": _epilogue,
+}
+
+
+@pytest.mark.parametrize("op", CALLS)
+def test_addresses_beyond_31_bits(op: str) -> None:
+    x = _images()
+    assert x.numel() > 2**31
+    with _last_program():
+        y = CALLS[op](x, "triton")
+    expected = CALLS[op](x[-1:].float(), "reference")
+    got = y[-1:].float()
+    # The last program may be less than the last image: what it did not reach is nought.
+    reached = got != 0
+    assert reached.flatten()[-1]
+    assert reached.flatten()[-20:].all()
+    assert ((got - expected) * reached).abs().max() < 4e-3
+
+
+def test_a_convolution_beyond_31_bits() -> None:
+    x = _images(32)
+    weight = torch.randn(1, 1, 3, 3).half()
+    none = None, None, None, fused.NO_KEY, None, "linear", 0.2, 1.0, None, None
+    with _last_program():
+        y = fused.convolution(x, weight, 1, 1, *none)
+    expected = torch.nn.functional.conv2d(x[-1:].float(), weight.float(), padding=1)
+    got = y[-1:].float()
+    reached = got != 0
+    assert reached.flatten()[-20:].all()
+    assert ((got - expected) * reached).abs().max() < 2e-2
