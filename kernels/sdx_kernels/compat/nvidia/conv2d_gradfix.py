@@ -69,7 +69,7 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """Return `torch.nn.functional.conv2d` of these, with the switch on ``weight``; raises what torch raises."""
-    return functional.conv2d(input, switchable(weight), bias, stride, padding, dilation, groups)  # type: ignore[arg-type]
+    return functional.conv2d(input, switchable(weight), bias, stride, padding, dilation, groups)
 
 
 def conv_transpose2d(
@@ -84,4 +84,4 @@ def conv_transpose2d(
 ) -> Tensor:
     """Return `torch.nn.functional.conv_transpose2d` of these, likewise."""
     weight = switchable(weight)
-    return functional.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)  # type: ignore[arg-type]
+    return functional.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)

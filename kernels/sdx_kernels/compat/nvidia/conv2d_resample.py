@@ -33,7 +33,7 @@ def conv2d_resample(
         f: low-pass of both resamplings, see `upfirdn2d`; without resampling it has no effect.
         up: factor of upsampling; its gain of ``up ** 2`` is included.
         down: factor of downsampling.
-        padding: one number, (x, y), or (left, right, top, bottom), in pixels of the upsampled image and besides what the
+        padding: one number, (x, y), or (left, right, top, bottom), in pixels of the upsampled image, besides what the
             filter needs to keep the size; all of it is applied before the convolution.
         groups: of the channels.
         flip_weight: correlate as torch's convolutions do; False convolves.
@@ -107,7 +107,7 @@ def _checked(
         needs, has = kernel + passes * (n - 1), x.shape[axis] * up + around
         if x.shape[axis] == 0 or has < needs:
             raise KernelError(
-                f"{op}: expected padded images of at least {needs} pixels along dimension {axis} for w and f, got {has} "
-                f"from {list(x.shape)}, up={up}, padding={padding}"
+                f"{op}: expected padded images of at least {needs} pixels along dimension {axis} for w and f, "
+                f"got {has} from x {list(x.shape)}, up={up}, padding={padding}"
             )
     return pads

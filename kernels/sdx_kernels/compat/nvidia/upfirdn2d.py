@@ -34,7 +34,7 @@ def setup_filter(
         normalize: divide by the sum of the taps (of each axis, where it stays separable).
         flip_filter: turn it round.
         gain: of the whole filter; a separable one has the square root of it on each axis.
-        separable: keep [taps] as it is, for one pass per axis, rather than take its outer product. None: from 8 taps on.
+        separable: keep [taps] as it is, for a pass per axis, rather than take its outer product. None: from 8 taps on.
 
     Raises:
         KernelError: for another rank, no taps, or two axes with ``separable=True``.
@@ -53,7 +53,8 @@ def setup_filter(
         taps = taps / taps.sum()
     if flip_filter:
         taps = taps.flip(tuple(range(taps.ndim)))
-    return (taps * float(gain) ** (taps.ndim / 2)).to(device)
+    share: float = float(gain) ** (taps.ndim / 2)
+    return (taps * share).to(device)
 
 
 def upfirdn2d(
