@@ -69,14 +69,13 @@ def stylegan3() -> Iterator[types.SimpleNamespace]:
 
 
 @pytest.fixture(scope="module")
-def stylegan2_pytorch(request: pytest.FixtureRequest) -> Iterator[types.SimpleNamespace]:
+def stylegan2_pytorch() -> Iterator[types.SimpleNamespace]:
     folder = _checkout("SDX_PEER_STYLEGAN2_PYTORCH")
-    # Its module compiles CUDA code on import; its functions on the CPU do not need that.
-    patch = pytest.MonkeyPatch()
-    request.addfinalizer(patch.undo)
-    patch.setattr("torch.utils.cpp_extension.load", lambda *args, **kwargs: None)
-    for act, resample in _imported(folder, "op.fused_act", "op.upfirdn2d"):
-        yield types.SimpleNamespace(fused_leaky_relu=act.fused_leaky_relu, upfirdn2d=resample.upfirdn2d)
+    with pytest.MonkeyPatch.context() as patch:
+        # Its modules compile CUDA code on import, which their functions on the CPU do not need.
+        patch.setattr("torch.utils.cpp_extension.load", lambda *args, **kwargs: None)
+        for act, resample in _imported(folder, "op.fused_act", "op.upfirdn2d"):
+            yield types.SimpleNamespace(fused_leaky_relu=act.fused_leaky_relu, upfirdn2d=resample.upfirdn2d)
 
 
 def _close(got: Tensor, expected: Tensor, atol: float = 2e-5) -> None:
