@@ -10,6 +10,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from torch.nn.functional import conv2d, normalize, softplus
 from sdx_kernels import bias_act, modulated_conv2d, upfirdn2d
 
 SIZE = 32
-CHANNELS = {4: 64, 8: 64, 16: 48, 32: 32}
+CHANNELS = {4: 48, 8: 48, 16: 32, 32: 16}
 WIDTH = 64  # of z and w
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8  # StyleGAN2's low-pass, one axis
 
@@ -138,7 +139,7 @@ class Discriminator(nn.Module):
         super().__init__()
         sizes = sorted(CHANNELS, reverse=True)
         blocks = [Conv(3, CHANNELS[SIZE], 1)]
-        for size, half in zip(sizes, sizes[1:], strict=False):
+        for size, half in pairwise(sizes):
             blocks += [Conv(CHANNELS[size], CHANNELS[size], 3), Conv(CHANNELS[size], CHANNELS[half], 3, down=2)]
         self.blocks = nn.Sequential(*blocks)
         self.last = Conv(CHANNELS[4] + 1, CHANNELS[4], 3)
@@ -199,7 +200,7 @@ class Trainer:
         lazy: a penalty is due every so many steps, and counts so many times.
     """
 
-    def __init__(self, batch: int = 32, gamma: float = 0.2, lazy: int = 8) -> None:
+    def __init__(self, batch: int = 16, gamma: float = 0.2, lazy: int = 8) -> None:
         self.generator, self.discriminator = Generator(), Discriminator()
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
@@ -286,7 +287,7 @@ def run(steps: int, out: Path, seed: int = 0, compared: int = 2048, say: Callabl
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2000, help="of both networks, 32 pictures each")
+    parser.add_argument("--steps", type=int, default=2000, help="of both networks, 16 pictures each")
     parser.add_argument("--out", type=Path, default=Path("discs.png"), help="where the pictures are written")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     given = parser.parse_args()
