@@ -245,7 +245,7 @@ CONVOLUTIONS: list[dict[str, Any]] = [
     {"k": (3, 2), "f": SKEW, "up": 3, "padding": [3, 1], "flip_filter": True},
     {"k": (2, 3), "f": SKEW, "down": 3, "padding": (4, 1, 2, 0), "flip_filter": True, "flip_weight": False},
     {"k": (3, 3), "f": SKEW, "up": 2, "down": 3, "padding": 2, "groups": 2},
-    {"k": (1, 1), "f": SKEW, "up": 3, "down": 2, "padding": 1},
+    {"k": (1, 1), "f": SKEW, "up": 3, "down": 2, "padding": 1, "flip_filter": True},
     {"k": (3, 3), "up": 2, "padding": -2},
     {"k": (3, 3), "padding": [-1, 0]},
 ]
