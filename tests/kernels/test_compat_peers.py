@@ -12,7 +12,7 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +171,64 @@ def test_rosinality(stylegan2_pytorch: types.SimpleNamespace) -> None:
     _close(rosinality.fused_leaky_relu(x[..., 0, 0], bias), stylegan2_pytorch.fused_leaky_relu(x[..., 0, 0], bias))
     for up, down, pad in itertools.product((1, 2, (3, 1)), (1, 2, (1, 3)), ((2, 1), (-1, 4), (-1, 4, 2, -2))):
         _close(rosinality.upfirdn2d(x, SKEW, up, down, pad), stylegan2_pytorch.upfirdn2d(x, SKEW, up, down, pad))
+
+
+def _penalised(logits_of: Callable[[Tensor], Tensor], leaves: Iterable[Tensor], picture: Tensor) -> list[Tensor]:
+    """Return the logits and the gradients of R1 at a discriminator's parameters."""
+    picture = picture.detach().requires_grad_()
+    logits = logits_of(picture)
+    (slope,) = torch.autograd.grad(logits.sum(), picture, create_graph=True)
+    gradients = torch.autograd.grad(slope.square().sum(), list(leaves), allow_unused=True)
+    return [logits, *(gradient for gradient in gradients if gradient is not None)]
+
+
+def _all_close(ours: list[Tensor], theirs: list[Tensor]) -> None:
+    assert len(ours) > 40
+    for got, expected in zip(ours, theirs, strict=True):
+        _close(got, expected, atol=1e-5 * max(1.0, expected.abs().max().item()))
+
+
+def test_the_networks_of_stylegan3_on_our_ops(
+    stylegan3: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = stylegan3.networks
+    how = {"c_dim": 0, "img_resolution": 32, "img_channels": 3, "channel_base": 512, "channel_max": 32}
+    generator = networks.Generator(z_dim=32, w_dim=32, **how)
+    discriminator = networks.Discriminator(**how)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("noise_strength"):
+            parameter.data.fill_(0.5)
+    z = torch.randn(4, 32)
+
+    def results() -> list[Tensor]:
+        picture = generator(z, None, noise_mode="const")
+        first = torch.autograd.grad(picture.square().mean(), list(generator.parameters()))
+        penalty = _penalised(lambda image: discriminator(image, None), discriminator.parameters(), picture)
+        return [picture, *first, *penalty]
+
+    theirs = results()
+    for name in ("bias_act", "conv2d_resample", "fma", "modulated_conv2d", "upfirdn2d"):
+        monkeypatch.setattr(networks, name, getattr(nvidia, name))  # raises where the name is not there
+    _all_close(results(), theirs)
+
+
+def test_the_networks_of_rosinality_on_our_ops(
+    stylegan2_pytorch: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = _checkout("SDX_PEER_STYLEGAN2_PYTORCH")
+    sides = []
+    for ours in (False, True):
+        if ours:
+            monkeypatch.setitem(sys.modules, "op", rosinality)  # what changing the import does
+        monkeypatch.delitem(sys.modules, "model", raising=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("torch.utils.cpp_extension.load", lambda *args, **kwargs: None)
+            for (model,) in _imported(folder, "model"):
+                torch.manual_seed(1)
+                generator, discriminator = model.Generator(32, 32, 2), model.Discriminator(32)
+                picture, _ = generator([torch.randn(4, 32)], randomize_noise=False)
+                leaves = [p for name, p in generator.named_parameters() if "noise" not in name]
+                first = torch.autograd.grad(picture.square().mean(), leaves)
+                sides.append([picture, *first, *_penalised(discriminator, discriminator.parameters(), picture)])
+        assert (model.upfirdn2d is rosinality.upfirdn2d) == ours
+    _all_close(sides[1], sides[0])
