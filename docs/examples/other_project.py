@@ -197,17 +197,18 @@ class Trainer:
     Args:
         batch: pictures of a step.
         gamma: weight of R1.
+        stiffness: weight of the path length penalty.
         lazy: a penalty is due every so many steps, and counts so many times.
     """
 
-    def __init__(self, batch: int = 16, gamma: float = 0.2, lazy: int = 8) -> None:
+    def __init__(self, batch: int = 16, gamma: float = 0.02, stiffness: float = 0.2, lazy: int = 8) -> None:
         self.generator, self.discriminator = Generator(), Discriminator()
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
         self.optimisers = [
             torch.optim.Adam(net.parameters(), lr=0.002, betas=(0.0, 0.99))
             for net in (self.generator, self.discriminator)
         ]
-        self.batch, self.gamma, self.lazy = batch, gamma, lazy
+        self.batch, self.gamma, self.stiffness, self.lazy = batch, gamma, stiffness, lazy
         self.usual_path = torch.zeros(())
 
     def steps(self, count: int) -> Iterator[Losses]:
@@ -217,8 +218,8 @@ class Trainer:
             d, r1 = self._discriminate(due)
             g, path = self._generate(due)
             with torch.no_grad():
-                # Half of it is younger than 500 steps, or than a fifth of the steps so far.
-                decay = 0.5 ** (1 / min(500.0, 1 + step / 5))
+                # Half of it is younger than 200 steps, or than a tenth of the steps so far.
+                decay = 0.5 ** (1 / min(200.0, 1 + step / 10))
                 for mean, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                     mean.lerp_(new, 1 - decay)
             yield Losses(d, g, r1, path)
@@ -251,7 +252,7 @@ class Trainer:
             length = slope.square().sum(1).sqrt()
             self.usual_path = self.usual_path.lerp(length.mean().detach(), 0.01 if self.usual_path > 0 else 1.0)
             path = (length - self.usual_path).square().mean()
-        (loss + path * (2.0 * self.lazy) if due else loss).backward()
+        (loss + path * (self.stiffness * self.lazy) if due else loss).backward()
         self.optimisers[0].step()
         return loss.item(), path.item()
 
