@@ -22,8 +22,8 @@ from torch.nn.functional import conv2d, normalize, softplus
 
 from sdx_kernels import bias_act, modulated_conv2d, upfirdn2d
 
-SIZE = 32
-CHANNELS = {4: 48, 8: 48, 16: 32, 32: 16}
+SIZE = 16
+CHANNELS = {4: 64, 8: 48, 16: 32}
 WIDTH = 64  # of z and w
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8  # StyleGAN2's low-pass, one axis
 
@@ -160,8 +160,8 @@ class Discriminator(nn.Module):
 def discs(n: int) -> Tensor:
     """Return pictures [n, 3, SIZE, SIZE] in [-1, 1]: a disc of one colour before a background of another."""
     back, front = torch.rand(2, n, 3, 1, 1) * 1.6 - 0.8
-    centre_x, centre_y = torch.rand(2, n, 1, 1) * 12 + (SIZE - 12) / 2
-    radius = torch.rand(n, 1, 1) * 5 + 5
+    centre_x, centre_y = torch.rand(2, n, 1, 1) * 6 + (SIZE - 6) / 2
+    radius = torch.rand(n, 1, 1) * 2.5 + 2.5
     at = torch.arange(SIZE) + 0.5
     distance = ((at - centre_x).square() + (at[:, None] - centre_y).square()).sqrt()
     inside = (radius - distance + 0.5).clamp(0, 1)[:, None]  # a soft edge of one pixel
@@ -263,8 +263,9 @@ class Trainer:
 
 
 def write(pictures: Tensor, path: Path, columns: int) -> None:
-    """Write pictures in [-1, 1] as a PNG of so many columns."""
-    rows = pictures.clamp(-1, 1).unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    """Write pictures in [-1, 1], at twice their size, as a PNG of so many columns."""
+    twice = pictures.clamp(-1, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    rows = twice.unflatten(0, (-1, columns)).permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
     Image.fromarray(np.round((rows.numpy() + 1) * 127.5).astype(np.uint8)).save(path, optimize=True)
 
 
@@ -288,7 +289,7 @@ def run(steps: int, out: Path, seed: int = 0, compared: int = 2048, say: Callabl
 def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2000, help="of both networks, 16 pictures each")
+    parser.add_argument("--steps", type=int, default=5000, help="of both networks, 16 pictures each")
     parser.add_argument("--out", type=Path, default=Path("discs.png"), help="where the pictures are written")
     parser.add_argument("--seed", type=int, default=0, help="of everything random")
     given = parser.parse_args()

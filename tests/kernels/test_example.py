@@ -83,7 +83,7 @@ def test_a_short_run_writes_its_picture(example: ModuleType, tmp_path: Path) -> 
     said: list[str] = []
     example.run(2, tmp_path / "discs.png", compared=32, say=said.append)
     with Image.open(tmp_path / "discs.png") as image:
-        assert image.size == (16 * example.SIZE, 6 * example.SIZE)
+        assert image.size == (32 * example.SIZE, 12 * example.SIZE)
         colours = image.getcolors(image.width * image.height)
         assert colours is not None
         assert len(colours) > 100
