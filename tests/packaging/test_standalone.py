@@ -69,7 +69,7 @@ def test_kernels_import_nothing_but_torch() -> None:
         """
 import sys, torch
 before = set(sys.modules)
-import sdx_kernels
+import sdx_kernels, sdx_kernels.compat.nvidia, sdx_kernels.compat.rosinality
 added = {name.split(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
 assert added == {"sdx_kernels"}, added
 """
@@ -89,7 +89,9 @@ def test_the_probe_is_seen() -> None:
     assert "an import looked for a device" in done.stderr
 
 
-@pytest.mark.parametrize("package", ["sdx", "sdx_kernels"])
+@pytest.mark.parametrize(
+    "package", ["sdx", "sdx_kernels", "sdx_kernels.compat.nvidia", "sdx_kernels.compat.rosinality"]
+)
 def test_a_package_imports_no_triton_and_probes_nothing(package: str) -> None:
     _check(
         NO_PROBE

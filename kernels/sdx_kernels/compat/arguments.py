@@ -1,0 +1,90 @@
+"""What the compatible layers accept: numbers, pairs and sides as tuples or lists, and the names of implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from sdx_kernels.dispatch import Impl, KernelError
+
+Pair = int | Sequence[int]
+"""One number for both axes, or (x, y)."""
+
+Sides = int | Sequence[int]
+"""One number, (x, y), or (left, right, top, bottom)."""
+
+_IMPLEMENTATIONS: dict[str, Impl] = {"cuda": "auto", "ref": "reference"}
+
+
+def tensor(op: str, name: str, value: object, shape: str, ranks: Sequence[int]) -> Tensor:
+    """Return ``value``.
+
+    Raises:
+        KernelError: unless it is a floating-point tensor of one of ``ranks``; ``shape`` describes it.
+    """
+    if not isinstance(value, Tensor):
+        raise KernelError(f"{op}: expected {name} as a tensor {shape}, got {type(value).__name__}")
+    if value.ndim not in ranks or not value.is_floating_point():
+        raise KernelError(f"{op}: expected floating-point {name} {shape}, got {value.dtype} {list(value.shape)}")
+    return value
+
+
+def numbers(op: str, name: str, value: int | Sequence[int], lengths: Sequence[int], shape: str) -> tuple[int, ...]:
+    """Return ``value``, or a number as a pair of it, as a tuple.
+
+    Raises:
+        KernelError: unless it is an int, or a list or tuple of ints whose length is among ``lengths``.
+    """
+    given = (value, value) if isinstance(value, int) else value
+    if not isinstance(given, (list, tuple)) or len(given) not in lengths or not all(isinstance(n, int) for n in given):
+        raise KernelError(f"{op}: expected {name} as an int or {shape}, got {value!r}")
+    return tuple(given)
+
+
+def pair(op: str, name: str, value: Pair) -> tuple[int, int]:
+    """Return factors of (x, y).
+
+    Raises:
+        KernelError: unless they are ints of at least 1.
+    """
+    x, y = numbers(op, name, value, (2,), "(x, y)")
+    if min(x, y) < 1:
+        raise KernelError(f"{op}: expected {name} >= 1, got {value!r}")
+    return x, y
+
+
+def sides(op: str, value: Sides) -> tuple[int, int, int, int]:
+    """Return padding as (left, right, top, bottom).
+
+    Raises:
+        KernelError: unless it is one, two or four ints.
+    """
+    given = numbers(op, "padding", value, (2, 4), "(x, y) or (left, right, top, bottom)")
+    left, right, top, bottom = given if len(given) == 4 else (given[0], given[0], given[1], given[1])
+    return left, right, top, bottom
+
+
+def size(op: str, name: str, filter: Tensor | None) -> tuple[int, int]:
+    """Return (columns, rows) of a filter; None is one tap.
+
+    Raises:
+        KernelError: unless it is None or a floating-point tensor of rank 1 or 2 with taps.
+    """
+    if filter is None:
+        return 1, 1
+    tensor(op, name, filter, "[taps] or [rows, columns]", (1, 2))
+    if not filter.numel():
+        raise KernelError(f"{op}: expected {name} with at least one tap, got {list(filter.shape)}")
+    return filter.shape[-1], filter.shape[0]
+
+
+def implementation(op: str, impl: str) -> Impl:
+    """Return the implementation that NVIDIA's ``impl`` stands for: "cuda" is "auto", "ref" is "reference".
+
+    Raises:
+        KernelError: for another name.
+    """
+    if impl not in _IMPLEMENTATIONS:
+        raise KernelError(f"{op}: expected impl 'cuda' or 'ref', got {impl!r}")
+    return _IMPLEMENTATIONS[impl]

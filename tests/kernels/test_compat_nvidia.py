@@ -1,0 +1,515 @@
+"""The layer under NVIDIA's signatures against plain torch in float64: zeros written in, whole weights convolved."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import tolerances
+from sdx_kernels import KernelError
+from sdx_kernels.compat import nvidia
+from sdx_kernels.compat.nvidia import (
+    bias_act,
+    conv2d_gradfix,
+    conv2d_resample,
+    fma,
+    grid_sample_gradfix,
+    modulated_conv2d,
+    upfirdn2d,
+)
+
+BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0])
+SKEW = torch.tensor([[1.0, -2.0, 0.5], [4.0, 0.25, -1.0]]) / 4
+DOUBLE = torch.float64
+
+
+def _four(padding: Any) -> tuple[int, int, int, int]:
+    if isinstance(padding, int):
+        return padding, padding, padding, padding
+    return tuple(padding) if len(padding) == 4 else (padding[0], padding[0], padding[1], padding[1])
+
+
+def _inserted(x: Tensor, up: tuple[int, int]) -> Tensor:
+    y = x.new_zeros(*x.shape[:2], x.shape[2] * up[1], x.shape[3] * up[0])
+    y[:, :, :: up[1], :: up[0]] = x
+    return y
+
+
+def _filtered(x: Tensor, f: Tensor | None, flip: bool) -> Tensor:
+    if f is None:
+        return x
+    kernel = (torch.outer(f, f) if f.ndim == 1 else f).double()
+    kernel = kernel if flip else kernel.rot90(2, (0, 1))
+    n, channels, height, width = x.shape
+    return functional.conv2d(x.reshape(n * channels, 1, height, width), kernel[None, None]).unflatten(0, (n, channels))[
+        :, :, 0
+    ]
+
+
+def _resampled(
+    x: Tensor,
+    f: Tensor | None,
+    up: Any = 1,
+    down: Any = 1,
+    padding: Any = 0,
+    flip_filter: bool = False,
+    gain: float = 1,
+) -> Tensor:
+    ux, uy = (up, up) if isinstance(up, int) else up
+    dx, dy = (down, down) if isinstance(down, int) else down
+    y = functional.pad(_inserted(x.double(), (ux, uy)), _four(padding))
+    return _filtered(y, f, flip_filter)[:, :, ::dy, ::dx] * gain
+
+
+def _convolved(
+    x: Tensor,
+    w: Tensor,
+    f: Tensor | None = None,
+    up: int = 1,
+    down: int = 1,
+    padding: Any = 0,
+    groups: int = 1,
+    flip_weight: bool = True,
+    flip_filter: bool = False,
+) -> Tensor:
+    """Insert zeros, pad, filter, convolve, filter, thin out: in the order of the definition, nothing merged."""
+    rows, columns = (1, 1) if f is None else (f.shape[0], f.shape[-1])
+    left, right, top, bottom = _four(padding)
+    if up > 1:
+        left, right = left + (columns + up - 1) // 2, right + (columns - up) // 2
+        top, bottom = top + (rows + up - 1) // 2, bottom + (rows - up) // 2
+    if down > 1:
+        left, right = left + (columns - down + 1) // 2, right + (columns - down) // 2
+        top, bottom = top + (rows - down + 1) // 2, bottom + (rows - down) // 2
+    y = functional.pad(_inserted(x.double(), (up, up)), (left, right, top, bottom))
+    if up > 1:
+        y = _filtered(y, f, flip_filter) * up**2
+    y = functional.conv2d(y, w.double() if flip_weight else w.double().rot90(2, (2, 3)), groups=groups)
+    if down > 1:
+        y = _filtered(y, f, flip_filter)
+    return y[:, :, ::down, ::down]
+
+
+def _modulated(x: Tensor, weight: Tensor, styles: Tensor, noise: Tensor | None = None, **how: Any) -> Tensor:
+    """Build the weights of every sample and convolve the batch as so many groups."""
+    filter, demodulate = how.pop("resample_filter", None), how.pop("demodulate", True)
+    how.pop("fused_modconv", None)
+    w = weight.double()[None] * styles.double()[:, None, :, None, None]
+    if demodulate:
+        w = w / (w.square().sum((2, 3, 4), keepdim=True) + 1e-8).sqrt()
+    y = _convolved(x.flatten(0, 1)[None], w.flatten(0, 1), filter, groups=len(x), **how)
+    y = y.unflatten(1, (len(x), -1))[0]
+    return y if noise is None else y + noise.double()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"f": [1, 3, 3, 1]}, torch.outer(BINOMIAL, BINOMIAL) / 64),
+        ({"f": np.array([[1.0, 2.0], [3.0, 4.0]]), "normalize": False, "flip_filter": True}, [[4.0, 3.0], [2.0, 1.0]]),
+        ({"f": None}, [[1.0]]),
+        ({"f": 3.0, "normalize": False}, [[9.0]]),
+        ({"f": [1, 1], "gain": 4}, [[1.0, 1.0], [1.0, 1.0]]),
+        ({"f": [1, 1], "gain": 4, "separable": True}, [1.0, 1.0]),
+        ({"f": list(range(8))}, [k / 28 for k in range(8)]),
+        ({"f": [0, 1, 3], "separable": True, "flip_filter": True, "gain": 16}, [3.0, 1.0, 0.0]),
+    ],
+)
+def test_setup_filter(arguments: dict[str, Any], expected: Any) -> None:
+    got = upfirdn2d.setup_filter(**arguments)
+    torch.testing.assert_close(got, torch.as_tensor(expected, dtype=torch.float32))
+
+
+def test_setup_filter_leaves_its_argument_alone() -> None:
+    given = torch.ones(2, 2)
+    upfirdn2d.setup_filter(given)
+    assert torch.equal(given, torch.ones(2, 2))
+
+
+RESAMPLINGS: list[dict[str, Any]] = [
+    {"f": None, "up": [2, 3], "down": (3, 1), "padding": [1, -1]},
+    {"f": BINOMIAL / 8, "up": 2, "padding": [2, 1, 2, 1], "gain": 4},
+    {"f": SKEW, "up": (3, 1), "down": [2, 2], "padding": (0, 3, 5, 2)},
+    {"f": SKEW, "up": 2, "padding": [-3, 1, 2, -4], "flip_filter": True},
+]
+
+
+@pytest.mark.parametrize("impl", ["cuda", "ref"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("case", RESAMPLINGS)
+def test_upfirdn2d(case: dict[str, Any], dtype: torch.dtype, impl: str) -> None:
+    x = torch.randn(2, 3, 7, 5).to(dtype)
+    tolerances.check("upfirdn2d", upfirdn2d.upfirdn2d(x, **case, impl=impl), _resampled(x, **case))
+
+
+# Zeros (before, after) that keep the size, by number of taps.
+FILTER = {1: (0, 0), 2: (1, 0), 3: (1, 1), 4: (2, 1), 5: (2, 2)}
+DOUBLED = {1: (1, -1), 2: (1, 0), 3: (2, 0), 4: (2, 1), 5: (3, 1)}
+HALVED = {1: (0, -1), 2: (0, 0), 3: (1, 0), 4: (1, 1), 5: (2, 1)}
+
+
+@pytest.mark.parametrize("taps", [1, 2, 3, 4])
+@pytest.mark.parametrize("padding", [0, [1, 2], [-1, 2, 0, 1]])
+def test_the_filters_that_keep_the_size(taps: int, padding: Any) -> None:
+    x, f = torch.randn(1, 2, 12, 8, dtype=DOUBLE), torch.randn(taps, taps + 1)
+
+    def around(pads: dict[int, tuple[int, int]]) -> list[int]:
+        return [a + b for a, b in zip(_four(padding), pads[taps + 1] + pads[taps], strict=True)]
+
+    torch.testing.assert_close(
+        upfirdn2d.filter2d(x, f, padding, gain=3), _resampled(x, f, padding=around(FILTER), gain=3)
+    )
+    torch.testing.assert_close(
+        upfirdn2d.upsample2d(x, f, padding=padding, gain=3), _resampled(x, f, 2, padding=around(DOUBLED), gain=12)
+    )
+    torch.testing.assert_close(
+        upfirdn2d.downsample2d(x, f, padding=padding, flip_filter=True),
+        _resampled(x, f, 1, 2, around(HALVED), flip_filter=True),
+    )
+
+
+def test_a_box_repeats_pixels() -> None:
+    x = torch.randn(1, 2, 4, 5, dtype=DOUBLE)
+    repeated = x.repeat_interleave(2, 3).repeat_interleave(3, 2)
+    torch.testing.assert_close(upfirdn2d.upsample2d(x, torch.ones(3, 2) / 6, [2, 3]), repeated)
+    torch.testing.assert_close(upfirdn2d.downsample2d(repeated, torch.ones(3, 2) / 6, [2, 3]), x)
+
+
+def test_resampling_keeps_a_constant_and_its_centre() -> None:
+    f = upfirdn2d.setup_filter(BINOMIAL)
+    flat = torch.ones(1, 1, 8, 8, dtype=DOUBLE)
+    assert torch.allclose(upfirdn2d.upsample2d(flat, f)[:, :, 2:-2, 2:-2], torch.ones(1, 1, 12, 12, dtype=DOUBLE))
+    assert torch.allclose(upfirdn2d.downsample2d(flat, f)[:, :, 1:-1, 1:-1], torch.ones(1, 1, 2, 2, dtype=DOUBLE))
+    ramp = torch.arange(8, dtype=DOUBLE).expand(1, 1, 8, 8).contiguous()
+    up = upfirdn2d.upsample2d(ramp, f)[0, 0, 8, 4:-4]
+    torch.testing.assert_close(up, (torch.arange(4, 12, dtype=DOUBLE) + 0.5) / 2 - 0.5)
+    torch.testing.assert_close(
+        upfirdn2d.downsample2d(ramp, f)[0, 0, 2, 1:-1], 2 * torch.arange(1, 3, dtype=DOUBLE) + 0.5
+    )
+
+
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "linear": (lambda x: x, 1),
+    "relu": (lambda x: x * (x > 0), math.sqrt(2)),
+    "lrelu": (lambda x: torch.maximum(x, x * 0.2), math.sqrt(2)),
+    "tanh": (lambda x: 1 - 2 / (1 + (2 * x).exp()), 1),
+    "sigmoid": (lambda x: 1 / (1 + (-x).exp()), 1),
+    "elu": (lambda x: torch.where(x > 0, x, x.clamp(max=0).exp() - 1), 1),
+    "selu": (
+        lambda x: 1.0507009873554805 * torch.where(x > 0, x, 1.6732632423543772 * (x.clamp(max=0).exp() - 1)),
+        1,
+    ),
+    "softplus": (lambda x: (1 + x.exp()).log(), 1),
+    "swish": (lambda x: x / (1 + (-x).exp()), math.sqrt(2)),
+}
+
+
+@pytest.mark.parametrize("impl", ["cuda", "ref"])
+@pytest.mark.parametrize("act", ACTIVATIONS)
+def test_bias_act(act: str, impl: str) -> None:
+    function, gain = ACTIVATIONS[act]
+    x, b = torch.randn(3, 4, 5, dtype=DOUBLE), torch.randn(5, dtype=DOUBLE)
+    torch.testing.assert_close(bias_act.bias_act(x, act=act, impl=impl), function(x) * gain)
+    got = bias_act.bias_act(x, b, dim=2, act=act, gain=np.float64(0.5), clamp=0.4, impl=impl)
+    torch.testing.assert_close(got, (function(x + b) * 0.5).clamp(-0.4, 0.4))
+    spec = bias_act.activation_funcs[act]
+    assert spec.def_gain == pytest.approx(gain)
+    assert spec.def_alpha == (0.2 if act == "lrelu" else 0)
+    torch.testing.assert_close(spec.func(x, alpha=spec.def_alpha), function(x))
+
+
+def test_bias_act_takes_a_slope() -> None:
+    x = torch.randn(3, 4, dtype=DOUBLE)
+    got = bias_act.bias_act(x, act="lrelu", alpha=0.01, gain=1)
+    torch.testing.assert_close(got, functional.leaky_relu(x, 0.01))
+    assert torch.equal(bias_act.bias_act(x, act="tanh", alpha=0.01), x.tanh())
+
+
+CONVOLUTIONS: list[dict[str, Any]] = [
+    {"k": (3, 3), "padding": 1},
+    {"k": (3, 3), "padding": 1, "flip_weight": False},
+    {"k": (3, 2), "padding": [1, 0, 2, 1]},
+    {"k": (1, 1), "f": BINOMIAL, "up": 2},
+    {"k": (1, 1), "f": BINOMIAL, "down": 2},
+    {"k": (3, 3), "f": BINOMIAL, "up": 2, "padding": 1},
+    {"k": (3, 3), "f": BINOMIAL, "up": 2, "padding": 1, "flip_weight": False, "groups": 2},
+    {"k": (3, 3), "f": BINOMIAL, "down": 2, "padding": 1, "groups": 2},
+    {"k": (3, 2), "f": SKEW, "up": 3, "padding": [3, 1], "flip_filter": True},
+    {"k": (2, 3), "f": SKEW, "down": 3, "padding": (4, 1, 2, 0), "flip_filter": True, "flip_weight": False},
+    {"k": (3, 3), "f": SKEW, "up": 2, "down": 3, "padding": 2, "groups": 2},
+    {"k": (1, 1), "f": SKEW, "up": 3, "down": 2, "padding": 1, "flip_filter": True},
+    {"k": (3, 3), "up": 2, "padding": -2},
+    {"k": (3, 3), "padding": [-1, 0]},
+]
+
+
+def _operands(case: dict[str, Any], dtype: torch.dtype = DOUBLE) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    how = dict(case)
+    shape = how.pop("k")
+    f = how.pop("f", None)
+    how["f"] = f if f is None or f.ndim == 2 else upfirdn2d.setup_filter(f)
+    return torch.randn(2, 4, 7, 6).to(dtype), torch.randn(6, 4 // how.get("groups", 1), *shape).to(dtype), how
+
+
+@pytest.mark.parametrize("case", CONVOLUTIONS)
+def test_conv2d_resample(case: dict[str, Any]) -> None:
+    x, w, how = _operands(case)
+    torch.testing.assert_close(conv2d_resample.conv2d_resample(x, w, **how), _convolved(x, w, **how))
+    if "up" not in how and "down" not in how:  # a filter without resampling has no effect
+        torch.testing.assert_close(conv2d_resample.conv2d_resample(x, w, **{**how, "f": SKEW}), _convolved(x, w, **how))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("how", [{}, {"up": 2}, {"down": 2}, {"demodulate": False}, {"flip_weight": False, "up": 2}])
+def test_modulated_conv2d(how: dict[str, Any], dtype: torch.dtype, fused: bool) -> None:
+    x, weight = torch.randn(2, 3, 8, 6).to(dtype), torch.randn(4, 3, 3, 3).to(dtype)
+    styles = torch.randn(2, 3).to(dtype)
+    size = (8 * how.get("up", 1) // how.get("down", 1), 6 * how.get("up", 1) // how.get("down", 1))
+    weight, styles = (weight / 5, styles) if how.get("demodulate") is False else (weight, styles)
+    how = {**how, "padding": 1, "resample_filter": upfirdn2d.setup_filter(BINOMIAL), "fused_modconv": fused}
+    for noise in (None, torch.randn(2, 1, *size).to(dtype), torch.randn(size).to(dtype)):
+        got = modulated_conv2d(x, weight, styles, noise, **how)
+        tolerances.check("modulated_conv2d", got, _modulated(x, weight, styles, noise, **how))
+
+
+def test_float16_does_not_overflow() -> None:
+    x, styles = torch.full((1, 64, 4, 4), 300.0).half(), torch.full((1, 64), 300.0).half()
+    weight = torch.full((1, 64, 3, 3), 300.0).half()
+    torch.testing.assert_close(modulated_conv2d(x, weight, styles), torch.full((1, 1, 2, 2), 7200.0).half())
+
+
+def test_convolutions_are_torchs() -> None:
+    x, w, b = torch.randn(2, 4, 7, 6), torch.randn(4, 2, 3, 3), torch.randn(4)
+    got = conv2d_gradfix.conv2d(x, w, b, 2, (1, 0), 2, 2)
+    assert torch.equal(got, functional.conv2d(x, w, b, 2, (1, 0), 2, 2))
+    turned, bias = torch.randn(4, 3, 3, 3), torch.randn(6)
+    got = conv2d_gradfix.conv_transpose2d(x, turned, bias, 2, 1, 1, 2, 1)
+    assert torch.equal(got, functional.conv_transpose2d(x, turned, bias, 2, 1, 1, 2, 1))
+
+
+def test_weight_gradients_are_left_out_within_the_context_alone() -> None:
+    x = torch.randn(1, 2, 5, 5, dtype=DOUBLE, requires_grad=True)
+    w, styles = (torch.randn(*shape, dtype=DOUBLE, requires_grad=True) for shape in ((2, 2, 3, 3), (1, 2)))
+    calls: list[Callable[[], Tensor]] = [
+        lambda: conv2d_gradfix.conv2d(x, w),
+        lambda: conv2d_gradfix.conv_transpose2d(x, w),
+        lambda: conv2d_resample.conv2d_resample(x, w, up=2),
+        lambda: modulated_conv2d(x, w, styles),
+    ]
+    for call in calls:
+        x.grad = w.grad = None
+        with conv2d_gradfix.no_weight_gradients():
+            call().square().sum().backward()
+        assert w.grad is None
+        assert x.grad is not None
+        with conv2d_gradfix.no_weight_gradients(disable=False):
+            call().square().sum().backward()
+        assert w.grad is not None
+
+        # The penalty that the switch is for: its own gradient reaches the weights.
+        def penalty(off: bool, call: Callable[[], Tensor] = call) -> Tensor:
+            with conv2d_gradfix.no_weight_gradients(off):
+                (slope,) = torch.autograd.grad(call().square().sum(), x, create_graph=True)
+            return torch.autograd.grad(slope.square().sum(), w)[0]
+
+        assert torch.equal(penalty(True), penalty(False))
+        assert penalty(True).abs().sum() > 0
+
+
+def test_the_context_ends_after_an_error() -> None:
+    def interrupted() -> None:
+        with conv2d_gradfix.no_weight_gradients():
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert conv2d_gradfix.weight_gradients_disabled is False
+
+
+def test_fma() -> None:
+    a, b, c = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 1, 1), torch.randn(2, 1, 4, 4)
+    torch.testing.assert_close(fma.fma(a, b, c), a * b + c)
+
+
+def test_grid_sample() -> None:
+    image = torch.randn(2, 3, 5, 7, dtype=DOUBLE)
+    grid = torch.rand(2, 6, 4, 2, dtype=DOUBLE) * 3 - 1.5  # some points lie outside
+    expected = functional.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
+    torch.testing.assert_close(grid_sample_gradfix.grid_sample(image, grid), expected)
+    far = torch.tensor([math.nan, math.inf, -math.inf, 1e30]).double()[None, :, None, None].expand(1, 4, 1, 2)
+    assert torch.equal(grid_sample_gradfix.grid_sample(image[:1], far), torch.zeros(1, 3, 4, 1, dtype=DOUBLE))
+
+
+def test_grid_sample_has_torchs_gradients() -> None:
+    image = torch.randn(2, 3, 5, 7, dtype=DOUBLE, requires_grad=True)
+    grid = (torch.rand(2, 6, 4, 2, dtype=DOUBLE) * 3 - 1.5).requires_grad_()
+    upstream = torch.randn(2, 3, 6, 4, dtype=DOUBLE)
+    theirs = functional.grid_sample(image, grid, "bilinear", "zeros", align_corners=False)
+    ours = grid_sample_gradfix.grid_sample(image, grid)
+    for got, expected in zip(
+        torch.autograd.grad(ours, (image, grid), upstream),
+        torch.autograd.grad(theirs, (image, grid), upstream),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, expected)
+
+
+F4 = upfirdn2d.setup_filter(BINOMIAL)
+GRADIENTS: dict[str, tuple[Callable[..., Tensor], list[list[int]]]] = {
+    "upfirdn2d": (lambda x: upfirdn2d.upfirdn2d(x, SKEW, up=2, down=3, padding=[2, 1]), [[1, 2, 5, 4]]),
+    "bias_act": (lambda x, b: bias_act.bias_act(x, b, act="swish", clamp=2), [[2, 3, 2], [3]]),
+    "conv2d_resample up": (
+        lambda x, w: conv2d_resample.conv2d_resample(x, w, F4, up=2, padding=1, groups=2, flip_weight=False),
+        [[1, 4, 3, 2], [2, 2, 3, 3]],
+    ),
+    "conv2d_resample down": (
+        lambda x, w: conv2d_resample.conv2d_resample(x, w, F4, down=2, padding=1),
+        [[1, 2, 4, 5], [1, 2, 3, 3]],
+    ),
+    "modulated_conv2d": (
+        lambda x, w, s, n: modulated_conv2d(x, w, s, n, up=2, padding=1, resample_filter=F4),
+        [[2, 2, 2, 2], [2, 2, 3, 3], [2, 2], [2, 1, 4, 4]],
+    ),
+    "fma": (fma.fma, [[2, 3, 2], [3, 1], [2, 1, 2]]),
+    # Points are kept off the lattice of pixel centres, where the interpolation has no derivative.
+    "grid_sample": (
+        lambda image, at: grid_sample_gradfix.grid_sample(image, (at.tanh() * 0.4).cumsum(1) * 0.9),
+        [[1, 2, 4, 3], [1, 3, 2, 2]],
+    ),
+}
+
+
+def _leaves(shapes: Sequence[Sequence[int]]) -> list[Tensor]:
+    return [torch.randn(*shape, dtype=DOUBLE, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_first_and_second_derivatives(name: str) -> None:
+    function, shapes = GRADIENTS[name]
+    leaves = _leaves(shapes)
+    assert torch.autograd.gradcheck(lambda *args: function(*args).square(), leaves)
+    assert torch.autograd.gradgradcheck(lambda *args: function(*args).square(), leaves)
+
+
+def test_a_penalty_on_gradients_trains_all_of_a_network() -> None:
+    """R1 through every op at once, by differences of the penalty itself."""
+    image, weight, styles, bias, grid = _leaves([[2, 3, 6, 6], [4, 3, 3, 3], [2, 3], [4], [2, 5, 5, 2]])
+    head = torch.randn(1, 4, 3, 3, dtype=DOUBLE, requires_grad=True)
+
+    def penalty(weight: Tensor, styles: Tensor, bias: Tensor, head: Tensor) -> Tensor:
+        x = grid_sample_gradfix.grid_sample(image, grid.tanh())
+        x = modulated_conv2d(x, weight, styles, up=2, padding=1, resample_filter=F4)
+        x = bias_act.bias_act(x, bias, act="lrelu", clamp=256)
+        x = upfirdn2d.downsample2d(x, F4)
+        x = conv2d_resample.conv2d_resample(x, head, F4, down=2, padding=1)
+        with conv2d_gradfix.no_weight_gradients():
+            (slope,) = torch.autograd.grad(x.sum(), image, create_graph=True)
+        return slope.square().sum()
+
+    assert torch.autograd.gradcheck(penalty, (weight, styles, bias, head))
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_compiles_whole(name: str) -> None:
+    function, shapes = GRADIENTS[name]
+    leaves = _leaves(shapes)
+    compiled = torch.compile(function, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(*leaves), function(*leaves))
+    got = torch.autograd.grad(compiled(*leaves).square().sum(), leaves)
+    for ours, expected in zip(got, torch.autograd.grad(function(*leaves).square().sum(), leaves), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_an_empty_batch_stays_empty() -> None:
+    x, w = torch.zeros(0, 3, 8, 8), torch.ones(2, 3, 3, 3)
+    assert conv2d_resample.conv2d_resample(x, w, F4, up=2, padding=1).shape == (0, 2, 16, 16)
+    assert modulated_conv2d(x, w, torch.ones(0, 3), padding=1).shape == (0, 2, 8, 8)
+    assert grid_sample_gradfix.grid_sample(x, torch.zeros(0, 4, 5, 2)).shape == (0, 3, 4, 5)
+
+
+IMAGE, WEIGHT = torch.zeros(1, 2, 4, 4), torch.zeros(2, 2, 3, 3)
+WRONG: list[tuple[Callable[..., object], dict[str, Any], str, str]] = [
+    (upfirdn2d.setup_filter, {"f": torch.ones(1, 1, 1)}, "f", "[1, 1, 1]"),
+    (upfirdn2d.setup_filter, {"f": []}, "f", "[0]"),
+    (upfirdn2d.setup_filter, {"f": torch.ones(2, 2), "separable": True}, "f", "[2, 2]"),
+    (upfirdn2d.upfirdn2d, {"x": [1.0], "f": None}, "x", "list"),
+    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": [1.0]}, "f", "list"),
+    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "up": (1, 2, 3)}, "up", "(1, 2, 3)"),
+    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "down": 0}, "down", "got 0"),
+    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "padding": [1, 2, 3]}, "padding", "[1, 2, 3]"),
+    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "padding": 0.5}, "padding", "0.5"),
+    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "impl": "auto"}, "impl", "'auto'"),
+    (upfirdn2d.filter2d, {"x": IMAGE, "f": torch.ones(0)}, "f", "[0]"),
+    (upfirdn2d.upsample2d, {"x": IMAGE, "f": None, "up": "2"}, "up", "'2'"),
+    (upfirdn2d.downsample2d, {"x": IMAGE, "f": None, "down": -1}, "down", "-1"),
+    (bias_act.bias_act, {"x": IMAGE, "b": 1.0}, "b", "float"),
+    (bias_act.bias_act, {"x": IMAGE, "b": torch.ones(3)}, "bias", "[3]"),
+    (bias_act.bias_act, {"x": IMAGE, "act": "gelu"}, "act", "'gelu'"),
+    (bias_act.bias_act, {"x": IMAGE, "clamp": 0}, "clamp", "0.0"),
+    (bias_act.bias_act, {"x": IMAGE, "impl": "fast"}, "impl", "'fast'"),
+    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT.double()}, "w", "torch.float64"),
+    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "groups": 2}, "w", "[2, 2, 3, 3]"),
+    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "groups": 0}, "groups", "got 0"),
+    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "up": (2, 2)}, "up", "(2, 2)"),
+    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "padding": [-1, -1]}, "3 pixels", "got 2"),
+    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": None}, "styles", "NoneType"),
+    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": torch.ones(1, 3)}, "styles", "[1, 3]"),
+    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": IMAGE[..., 0, 0], "padding": [1, 0]}, "pad", "[1, 0]"),
+    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": IMAGE[..., 0, 0], "down": 2.0}, "down", "2.0"),
+    (
+        modulated_conv2d,
+        {"x": IMAGE, "weight": WEIGHT, "styles": IMAGE[..., 0, 0], "noise": torch.ones(3, 3)},
+        "noise",
+        "[3, 3]",
+    ),
+    (grid_sample_gradfix.grid_sample, {"input": IMAGE, "grid": torch.ones(1, 2, 2, 3)}, "grid", "[1, 2, 2, 3]"),
+    (grid_sample_gradfix.grid_sample, {"input": IMAGE, "grid": torch.ones(1, 2, 2, 2).half()}, "grid", "torch.float16"),
+    (grid_sample_gradfix.grid_sample, {"input": IMAGE[:, :, :0], "grid": torch.ones(1, 2, 2, 2)}, "input", "0, 4]"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "named", "got"), WRONG)
+def test_what_it_cannot_take(function: Callable[..., object], arguments: dict[str, Any], named: str, got: str) -> None:
+    with pytest.raises(KernelError, match="expected") as error:
+        function(**arguments)
+    expected, found = str(error.value).split("got", 1)
+    assert named in expected
+    assert got in f"got{found}"
+
+
+def test_filtered_lrelu_is_named_as_missing() -> None:
+    with pytest.raises(ImportError, match="no filtered_lrelu"):
+        from sdx_kernels.compat.nvidia import filtered_lrelu  # noqa: F401
+    with pytest.raises(AttributeError, match="upfirdn3d"):
+        nvidia.upfirdn3d  # noqa: B018
+
+
+SIGNATURES = {
+    upfirdn2d.setup_filter: "f device normalize flip_filter gain separable",
+    upfirdn2d.upfirdn2d: "x f up down padding flip_filter gain impl",
+    upfirdn2d.filter2d: "x f padding flip_filter gain impl",
+    upfirdn2d.upsample2d: "x f up padding flip_filter gain impl",
+    upfirdn2d.downsample2d: "x f down padding flip_filter gain impl",
+    bias_act.bias_act: "x b dim act alpha gain clamp impl",
+    conv2d_resample.conv2d_resample: "x w f up down padding groups flip_weight flip_filter",
+    conv2d_gradfix.conv2d: "input weight bias stride padding dilation groups",
+    conv2d_gradfix.conv_transpose2d: "input weight bias stride padding output_padding groups dilation",
+    conv2d_gradfix.no_weight_gradients: "disable",
+    grid_sample_gradfix.grid_sample: "input grid",
+    fma.fma: "a b c",
+    modulated_conv2d: "x weight styles noise up down padding resample_filter demodulate flip_weight fused_modconv",
+}
+
+
+@pytest.mark.parametrize(("function", "names"), SIGNATURES.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_signatures(function: Callable[..., object], names: str) -> None:
+    assert list(inspect.signature(function).parameters) == names.split()
