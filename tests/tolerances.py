@@ -17,6 +17,10 @@ TOLERANCES: dict[tuple[str, torch.dtype], tuple[float, float]] = {
     ("embedding_loss", torch.float32): (1e-6, 1e-6),
     ("embedding_loss", torch.float16): (1e-6, 1e-6),  # inputs are rounded before the oracle sees them
     ("embedding_loss", torch.bfloat16): (1e-6, 1e-6),
+    ("embedding_loss_gradient", torch.float64): (1e-13, 1e-12),
+    ("embedding_loss_gradient", torch.float32): (1e-6, 1e-6),
+    ("embedding_loss_gradient", torch.float16): (5e-4, 1e-3),
+    ("embedding_loss_gradient", torch.bfloat16): (4e-3, 8e-3),
     ("modulated_conv2d", torch.float64): (1e-13, 1e-12),
     ("modulated_conv2d", torch.float32): (5e-7, 5e-6),
     ("modulated_conv2d", torch.float16): (5e-4, 8e-3),
