@@ -43,19 +43,26 @@ def embedding_loss_kernel(
     inside = row < n
     student += (row * student_n)[:, None]
     teacher += (row * teacher_n)[:, None]
-    product = tl.zeros((BLOCK_N,), tl.float32)
-    square_s = tl.zeros((BLOCK_N,), tl.float32)
-    square_t = tl.zeros((BLOCK_N,), tl.float32)
-    distance = tl.zeros((BLOCK_N,), tl.float32)
-    for chunk in range(CHUNKS):
-        column = chunk * BLOCK_D + lane
-        mask = inside[:, None] & (column < d)[None, :]
-        s = tl.load(student + column[None, :], mask=mask, other=0.0).to(tl.float32)
-        t = tl.load(teacher + column[None, :], mask=mask, other=0.0).to(tl.float32)
-        product += tl.sum(s * t, 1)
-        square_s += tl.sum(s * s, 1)
-        square_t += tl.sum(t * t, 1)
-        distance += tl.sum((s - t) * (s - t), 1)
+    if CHUNKS == 1:
+        mask = inside[:, None] & (lane < d)[None, :]
+        s = tl.load(student + lane[None, :], mask=mask, other=0.0).to(tl.float32)
+        t = tl.load(teacher + lane[None, :], mask=mask, other=0.0).to(tl.float32)
+        product, square_s, square_t, distance = _sums(s, t)
+    else:
+        product = tl.zeros((BLOCK_N,), tl.float32)
+        square_s = tl.zeros((BLOCK_N,), tl.float32)
+        square_t = tl.zeros((BLOCK_N,), tl.float32)
+        distance = tl.zeros((BLOCK_N,), tl.float32)
+        for chunk in range(CHUNKS):
+            column = chunk * BLOCK_D + lane
+            mask = inside[:, None] & (column < d)[None, :]
+            s = tl.load(student + column[None, :], mask=mask, other=0.0).to(tl.float32)
+            t = tl.load(teacher + column[None, :], mask=mask, other=0.0).to(tl.float32)
+            more = _sums(s, t)
+            product += more[0]
+            square_s += more[1]
+            square_t += more[2]
+            distance += more[3]
     norm_s = tl.sqrt_rn(square_s)
     norm_t = tl.sqrt_rn(square_t)
     cos = tl.div_rn(product, _clamped(norm_s) * _clamped(norm_t))
@@ -74,14 +81,17 @@ def embedding_loss_kernel(
             factor *= tl.load(scale).to(tl.float32)
         gradient += (row * d)[:, None]
         across, along = _slopes(cos, norm_s, norm_t)
-        for chunk in range(CHUNKS):
-            column = chunk * BLOCK_D + lane
-            mask = inside[:, None] & (column < d)[None, :]
-            if CHUNKS > 1:
+        if CHUNKS == 1:
+            value = _gradient(s, t, across, along, factor * mse, factor * cosine, HAS_MSE, HAS_COSINE)
+            tl.store(gradient + lane[None, :], value.to(gradient.dtype.element_ty), mask=mask)
+        else:
+            for chunk in range(CHUNKS):
+                column = chunk * BLOCK_D + lane
+                mask = inside[:, None] & (column < d)[None, :]
                 s = tl.load(student + column[None, :], mask=mask, other=0.0).to(tl.float32)
                 t = tl.load(teacher + column[None, :], mask=mask, other=0.0).to(tl.float32)
-            value = _gradient(s, t, across, along, factor * mse, factor * cosine, HAS_MSE, HAS_COSINE)
-            tl.store(gradient + column[None, :], value.to(gradient.dtype.element_ty), mask=mask)
+                value = _gradient(s, t, across, along, factor * mse, factor * cosine, HAS_MSE, HAS_COSINE)
+                tl.store(gradient + column[None, :], value.to(gradient.dtype.element_ty), mask=mask)
 
 
 @triton.jit
@@ -133,6 +143,12 @@ def embedding_loss_backward_kernel(
             value = _gradient(t, s, across, along_t, factor * mse, factor * cosine, HAS_MSE, HAS_COSINE)
             place = teacher_gradient + start + column[None, :]
             tl.store(place, value.to(teacher_gradient.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def _sums(s, t):
+    """Return the sums along rows of s t, s s, t t and (s - t)^2."""
+    return tl.sum(s * t, 1), tl.sum(s * s, 1), tl.sum(t * t, 1), tl.sum((s - t) * (s - t), 1)
 
 
 @triton.jit

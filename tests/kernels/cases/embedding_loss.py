@@ -43,10 +43,15 @@ CASES = [
              dtypes=EVERY, gradients=GRADIENTS)
         for n, d, teacher in ((1, 1, True), (63, 512, False), (100, 129, True), (129, 100, False), (3, 4097, True))
     ),
-    Case("embedding_loss-mse", "embedding_loss", _make(5, 63, True), _call(1.0, 0.0), FORWARD, BACKWARD, gradients=GRADIENTS),
-    Case("embedding_loss-cosine", "embedding_loss", _make(5, 300, True), _call(0.0, 1.0), FORWARD, BACKWARD, gradients=GRADIENTS),
-    Case("embedding_loss-mixed", "embedding_loss", _make(5, 63, True, torch.float32), _call(1.0, 1.0), FORWARD,
-         BACKWARD, dtypes=EVERY, gradients=GRADIENTS),
+    *(
+        Case(f"embedding_loss-{name}", "embedding_loss", make, _call(*weights), FORWARD, BACKWARD, dtypes=EVERY,
+             gradients=GRADIENTS)
+        for name, make, weights in (
+            ("mse", _make(5, 63, True), (1.0, 0.0)),
+            ("cosine", _make(5, 300, True), (0.0, 1.0)),
+            ("mixed", _make(5, 63, True, torch.float32), (1.0, 1.0)),
+        )
+    ),
     Case(
         "embedding_loss-strided",
         "embedding_loss",
@@ -86,6 +91,7 @@ COMPILED = [
     ("embedding_loss, D=128", lambda dtype: _compiled(dtype, 128)),
     ("embedding_loss, D=512", lambda dtype: _compiled(dtype, 512)),
     ("embedding_loss, D=4096", lambda dtype: _compiled(dtype, 4096)),
+    ("embedding_loss, D=8192", lambda dtype: _compiled(dtype, 8192)),
     ("embedding_loss, float32 teacher", lambda dtype: _compiled(dtype, 512, torch.float32)),
 ]
 """Calls at the dimensions of real embeddings, for the compile gate."""
