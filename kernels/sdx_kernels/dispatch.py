@@ -17,6 +17,7 @@ OPS = (
     "embedding_loss",
     "embedding_loss_gradient",
     "modulated_conv2d",
+    "prototype_loss",
     "styled_layer",
     "upfirdn2d",
 )
@@ -27,6 +28,7 @@ TRITON_OPS = frozenset(
         "embedding_loss",
         "embedding_loss_gradient",
         "modulated_conv2d",
+        "prototype_loss",
         "styled_layer",
     }
 )
