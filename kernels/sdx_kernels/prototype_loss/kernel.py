@@ -215,13 +215,13 @@ def prototype_loss_merge_gradient_kernel(
     """Write ``factor * upstream`` times the sum of the splits, which stand ``count`` values apart, first to last."""
     start = tl.program_id(0).to(tl.int64) * BLOCK
     lane = tl.arange(0, BLOCK)
-    inside = lane < count - start
+    left = count - start
     total = tl.zeros((BLOCK,), tl.float32)
     for split in range(SPLITS):
         place = partial + split * count.to(tl.int64) + start
-        total += tl.load(place + lane, mask=inside & (split < splits), other=0.0)
+        total += tl.load(place + lane, mask=lane < tl.where(split < splits, left, 0), other=0.0)
     total *= factor * tl.load(upstream).to(tl.float32)
-    tl.store(gradient + start + lane, total.to(gradient.dtype.element_ty), mask=inside)
+    tl.store(gradient + start + lane, total.to(gradient.dtype.element_ty), mask=lane < left)
 
 
 @triton.jit
