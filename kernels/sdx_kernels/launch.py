@@ -61,12 +61,12 @@ TABLE = (
     ),
     # Rows by prototypes, and chunks of 64 or 128 bytes of their values. The gradient of a row block stays in registers,
     # COLUMNS wide: with more values a row than that, the logits are computed once for every such part.
-    Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 64}, warps=8, stages=3, bits=16),
+    Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 32}, warps=8, stages=3, bits=16),
     Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=8, stages=2),
     *(
         Row(
             "prototype_loss_backward_kernel",
-            {"BLOCK_M": 32, "BLOCK_N": block, "BLOCK_K": depth, "COLUMNS": columns},
+            {"BLOCK_M": block, "BLOCK_N": 32, "BLOCK_K": depth, "COLUMNS": columns},
             warps=8,
             stages=stages,
             bits=bits,
