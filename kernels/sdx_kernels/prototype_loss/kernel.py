@@ -62,7 +62,7 @@ def prototype_loss_kernel(
         z = factor * _products(
             student, bank, row, prototype, inside, known, d, student_n, bank_n, DTYPE, CHUNKS, BLOCK_M, BLOCK_N, BLOCK_K
         )  # fmt: skip
-        new = tl.maximum(top, tl.max(tl.where(known[None, :], z, -_INFINITY), 1))
+        new = tl.maximum(top, _largest(z, known))
         fall = tl.where(top == -_INFINITY, 0.0, top - new)
         below = tl.where(known[None, :], z - new[:, None], 0.0)
         total = total * tl.exp(fall) + tl.sum(tl.where(known[None, :], tl.exp(below), 0.0), 1)
@@ -72,7 +72,7 @@ def prototype_loss_kernel(
                 teacher, teacher_bank, row, prototype, inside, known, teacher_d, teacher_n, teacher_bank_n,
                 TEACHER_DTYPE, TEACHER_CHUNKS, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
-            new = tl.maximum(other_top, tl.max(tl.where(known[None, :], z, -_INFINITY), 1))
+            new = tl.maximum(other_top, _largest(z, known))
             other_fall = tl.where(other_top == -_INFINITY, 0.0, other_top - new)
             other_below = tl.where(known[None, :], z - new[:, None], 0.0)
             weight = tl.where(known[None, :], tl.exp(other_below), 0.0)
@@ -222,6 +222,12 @@ def prototype_loss_merge_gradient_kernel(
         total += tl.load(place + lane, mask=lane < tl.where(split < splits, left, 0), other=0.0)
     total *= factor * tl.load(upstream).to(tl.float32)
     tl.store(gradient + start + lane, total.to(gradient.dtype.element_ty), mask=lane < left)
+
+
+@triton.jit
+def _largest(z, known):
+    """Return the largest of each row, finite if the others are: NaN shows in the sums, and has no place in an order."""
+    return tl.max(tl.where(known[None, :], tl.where(z == z, z, 0.0), -_INFINITY), 1)
 
 
 @triton.jit

@@ -96,8 +96,10 @@ CASES = [
 ]
 
 
-def _compiled(dtype: torch.dtype, d: int, count: int, labelled: bool = False) -> None:
-    student, bank = torch.zeros(128, d, dtype=dtype, requires_grad=True), torch.zeros(count, d, dtype=dtype)
+def _compiled(
+    dtype: torch.dtype, d: int, count: int, labelled: bool = False, of_bank: torch.dtype | None = None
+) -> None:
+    student, bank = torch.zeros(128, d, dtype=dtype, requires_grad=True), torch.zeros(count, d, dtype=of_bank or dtype)
     if labelled:
         loss, _ = prototype_loss(student, bank, labels=torch.zeros(128, dtype=torch.int64), impl="triton")
     else:
@@ -109,6 +111,8 @@ def _compiled(dtype: torch.dtype, d: int, count: int, labelled: bool = False) ->
 COMPILED = [
     ("prototype_loss, D=512", lambda dtype: _compiled(dtype, 512, 65536)),
     ("prototype_loss, D=128", lambda dtype: _compiled(dtype, 128, 16384)),
+    ("prototype_loss, D=256", lambda dtype: _compiled(dtype, 256, 16384)),
+    ("prototype_loss, D=1024", lambda dtype: _compiled(dtype, 1024, 16384)),
     ("prototype_loss, labels", lambda dtype: _compiled(dtype, 512, 65536, True)),
 ]
 """Calls at the sizes of a distillation, for the compile gate."""
