@@ -40,7 +40,9 @@ def _divergence(sides: tuple[Tensor, Tensor, Tensor, Tensor], factor: float) -> 
     """Return the loss and that of each row."""
     student, bank, teacher, teacher_bank = sides
     log_p, log_q = _log_p(student, bank, factor), _log_p(teacher, teacher_bank, factor)
-    rows = [math.fsum(math.exp(q) * (q - p) for p, q in zip(*pair, strict=True)) for pair in zip(log_p, log_q)]
+    rows = [
+        math.fsum(math.exp(q) * (q - p) for p, q in zip(*pair, strict=True)) for pair in zip(log_p, log_q, strict=True)
+    ]
     per_row = torch.tensor(rows, dtype=torch.float64)
     return per_row.mean(), per_row
 

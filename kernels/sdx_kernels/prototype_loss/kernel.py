@@ -10,7 +10,6 @@ import triton
 import triton.language as tl
 
 _INFINITY = tl.constexpr(float("inf"))
-_LIFT = tl.constexpr(32768.0)  # of probabilities in float16, whose small ones would vanish
 
 
 @triton.jit
@@ -82,14 +81,13 @@ def prototype_loss_kernel(
             other_top = new
         else:
             mixed += tl.sum(tl.where(prototype[None, :] == label[:, None], z, 0.0), 1)
-    step = splits.to(tl.int64) * rows
-    place = partial + split.to(tl.int64) * rows + row
-    tl.store(place, top, mask=inside)
-    tl.store(place + step, total, mask=inside)
-    tl.store(place + 2 * step, mixed, mask=inside)
+    first = split.to(tl.int64)  # an argument of 1 is a constant to Triton, and has no type to change
+    tl.store(partial + first * rows + row, top, mask=inside)
+    tl.store(partial + (first + splits) * rows + row, total, mask=inside)
+    tl.store(partial + (first + 2 * splits) * rows + row, mixed, mask=inside)
     if HAS_TEACHER:
-        tl.store(place + 3 * step, other_top, mask=inside)
-        tl.store(place + 4 * step, other_total, mask=inside)
+        tl.store(partial + (first + 3 * splits) * rows + row, other_top, mask=inside)
+        tl.store(partial + (first + 4 * splits) * rows + row, other_total, mask=inside)
 
 
 @triton.jit
@@ -111,21 +109,21 @@ def prototype_loss_merge_kernel(
     inside = row < rows
     present = (split < splits)[:, None]
     mask = present & inside[None, :]
-    step = splits.to(tl.int64) * rows
-    place = partial + (split.to(tl.int64) * rows)[:, None] + row[None, :]
-    tops = tl.load(place, mask=mask, other=0.0)
+    first = split.to(tl.int64)[:, None]
+    row_of = row[None, :]
+    tops = tl.load(partial + first * rows + row_of, mask=mask, other=0.0)
     top = tl.max(tl.where(present, tops, -_INFINITY), 0)
     fall = tl.where(present, tops - top[None, :], 0.0)
-    total = tl.sum(tl.load(place + step, mask=mask, other=0.0) * tl.exp(fall), 0)
-    mixed = tl.load(place + 2 * step, mask=mask, other=0.0)
+    total = tl.sum(tl.load(partial + (first + splits) * rows + row_of, mask=mask, other=0.0) * tl.exp(fall), 0)
+    mixed = tl.load(partial + (first + 2 * splits) * rows + row_of, mask=mask, other=0.0)
     log = tl.log(tl.where(inside, total, 1.0))
     normaliser = top + log
     if HAS_TEACHER:
-        tops = tl.load(place + 3 * step, mask=mask, other=0.0)
+        tops = tl.load(partial + (first + 3 * splits) * rows + row_of, mask=mask, other=0.0)
         other_top = tl.max(tl.where(present, tops, -_INFINITY), 0)
         other_fall = tl.where(present, tops - other_top[None, :], 0.0)
         weight = tl.exp(other_fall)
-        totals = tl.load(place + 4 * step, mask=mask, other=0.0)
+        totals = tl.load(partial + (first + 4 * splits) * rows + row_of, mask=mask, other=0.0)
         other_total = tl.where(inside, tl.sum(totals * weight, 0), 1.0)
         mean = tl.div_rn(tl.sum(weight * (mixed + totals * (other_fall - fall)), 0), other_total)
         other_log = tl.log(other_total)
@@ -165,10 +163,14 @@ def prototype_loss_backward_kernel(
     TEACHER_CHUNKS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
+    LIFT: tl.constexpr,
     BLOCK_K: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Write each split's part of the student's gradient, [splits, rows, d], COLUMNS of it: the logits come anew."""
+    """Write each split's part of the student's gradient, [splits, rows, d], COLUMNS of it: the logits come anew.
+
+    LIFT is a power of two that keeps small probabilities out of the subnormals of DTYPE.
+    """
     row = tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     split = tl.program_id(1)
     column = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
@@ -196,16 +198,12 @@ def prototype_loss_backward_kernel(
             p -= tl.exp(tl.where(mask, z - other_normaliser[:, None], 0.0))
         else:
             p -= tl.where(prototype[None, :] == label[:, None], 1.0, 0.0)
-        p = tl.where(mask, p, 0.0)
-        if DTYPE == tl.float16:
-            p *= _LIFT
+        p = tl.where(mask, p, 0.0) * LIFT
         at = (prototype.to(tl.int64) * bank_n)[:, None] + column[None, :]
         b = tl.load(bank + at, mask=known[:, None] & present[None, :], other=0.0).to(DTYPE)
         gradient = tl.dot(p.to(DTYPE), b, gradient, input_precision="ieee")
-    if DTYPE == tl.float16:
-        factor = factor / _LIFT
     place = partial + split.to(tl.int64) * rows * d + (row * d)[:, None] + column[None, :]
-    tl.store(place, factor * gradient, mask=inside[:, None] & present[None, :])
+    tl.store(place, factor / LIFT * gradient, mask=inside[:, None] & present[None, :])
 
 
 @triton.jit
@@ -217,9 +215,10 @@ def prototype_loss_merge_gradient_kernel(
     lane = tl.arange(0, BLOCK)
     left = count - start
     total = tl.zeros((BLOCK,), tl.float32)
+    place = partial + start + lane
     for split in range(SPLITS):
-        place = partial + split * count.to(tl.int64) + start
-        total += tl.load(place + lane, mask=lane < tl.where(split < splits, left, 0), other=0.0)
+        total += tl.load(place, mask=lane < tl.where(split < splits, left, 0), other=0.0)
+        place += count
     total *= factor * tl.load(upstream).to(tl.float32)
     tl.store(gradient + start + lane, total.to(gradient.dtype.element_ty), mask=lane < left)
 

@@ -96,10 +96,8 @@ CASES = [
 ]
 
 
-def _compiled(
-    dtype: torch.dtype, d: int, count: int, labelled: bool = False, of_bank: torch.dtype | None = None
-) -> None:
-    student, bank = torch.zeros(128, d, dtype=dtype, requires_grad=True), torch.zeros(count, d, dtype=of_bank or dtype)
+def _compiled(dtype: torch.dtype, d: int, count: int, labelled: bool = False) -> None:
+    student, bank = torch.zeros(128, d, dtype=dtype, requires_grad=True), torch.zeros(count, d, dtype=dtype)
     if labelled:
         loss, _ = prototype_loss(student, bank, labels=torch.zeros(128, dtype=torch.int64), impl="triton")
     else:
