@@ -64,7 +64,7 @@ CASES = [
             halo=_HALO,
             gradients=GRADIENTS,
         )
-        for n, count, d, other_d in ((1, 2, 1, 1), (63, 100, 512, 129), (129, 63, 100, 512), (3, 300, 513, 16))
+        for n, count, d, other_d in ((1, 2, 3, 1), (63, 100, 512, 129), (129, 63, 100, 512), (3, 300, 513, 16))
     ),
     *(
         Case(
@@ -76,7 +76,7 @@ CASES = [
             halo=_HALO,
             gradients=GRADIENTS,
         )
-        for n, count, d in ((1, 2, 1), (63, 129, 512), (129, 100, 63))
+        for n, count, d in ((1, 2, 3), (63, 129, 512), (129, 100, 63))
     ),
     Case(
         "prototype_loss-strided",
