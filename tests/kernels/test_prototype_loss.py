@@ -4,69 +4,32 @@ from __future__ import annotations
 
 import math
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from prototypes import against, divergence, four, log_p, unit
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 import tolerances
-from sdx_kernels import KernelError, launch, prototype_loss
-from sdx_kernels.cost import cost
-from sdx_kernels.prototype_loss import autograd
-from sdx_kernels.prototype_loss.plan import plan
+from sdx_kernels import KernelError, prototype_loss
 from sdx_kernels.testing import record
 
 Impl = pytest.mark.parametrize("impl", ["reference", "triton"])
 
 
-def _unit(n: int, d: int, dtype: torch.dtype = torch.float32, grad: bool = False) -> Tensor:
-    return normalize(torch.randn(n, d, dtype=torch.float64)).to(dtype).requires_grad_(grad)
-
-
-def _log_p(embedding: Tensor, bank: Tensor, factor: float) -> np.ndarray[Any, Any]:
-    """Return the logarithms of the softmax, a row and a prototype at a time."""
-    e, b = embedding.detach().double().tolist(), bank.detach().double().tolist()
-    rows = []
-    for own in e:
-        z = np.array([factor * math.fsum(x * y for x, y in zip(own, other, strict=True)) for other in b])
-        rows.append(z - np.logaddexp.reduce(z))
-    return np.array(rows).reshape(len(e), len(b))
-
-
-def _divergence(sides: tuple[Tensor, Tensor, Tensor, Tensor], factor: float) -> tuple[Tensor, Tensor]:
-    """Return the loss and that of each row."""
-    student, bank, teacher, teacher_bank = sides
-    log_p, log_q = _log_p(student, bank, factor), _log_p(teacher, teacher_bank, factor)
-    rows = [
-        math.fsum(math.exp(q) * (q - p) for p, q in zip(*pair, strict=True)) for pair in zip(log_p, log_q, strict=True)
-    ]
-    per_row = torch.tensor(rows, dtype=torch.float64)
-    return per_row.mean(), per_row
-
-
-def _sides(n: int, k: int, d: int, e: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _unit(n, d, dtype, grad=True), _unit(k, d, dtype), _unit(n, e, dtype), _unit(k, e, dtype)
-
-
-def _call(sides: tuple[Tensor, Tensor, Tensor, Tensor], **options: Any) -> tuple[Tensor, Tensor]:
-    student, bank, teacher, teacher_bank = sides
-    return prototype_loss(student, bank, teacher=teacher, teacher_bank=teacher_bank, **options)
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 @pytest.mark.parametrize(("n", "k", "d", "e"), [(1, 1, 1, 1), (5, 7, 3, 9), (4, 65, 32, 16)])
 def test_agrees_with_loops(n: int, k: int, d: int, e: int, dtype: torch.dtype) -> None:
-    sides = _sides(n, k, d, e, dtype)
-    loss, per_row = _call(sides, scale=20.0, temperature=2.0)
+    sides = four(n, k, d, e, dtype)
+    loss, per_row = against(sides, scale=20.0, temperature=2.0)
     assert loss.dtype == per_row.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
-    for got, expected in zip((loss.detach(), per_row), _divergence(sides, 10.0), strict=True):
+    for got, expected in zip((loss.detach(), per_row), divergence(sides, 10.0), strict=True):
         tolerances.check("prototype_loss", got, expected)
     labels = torch.arange(n) * 3 % k
     loss, per_row = prototype_loss(*sides[:2], labels=labels, scale=20.0)
-    expected = torch.from_numpy(-_log_p(*sides[:2], 20.0)[np.arange(n), labels.numpy()])
+    expected = torch.from_numpy(-log_p(*sides[:2], 20.0)[np.arange(n), labels.numpy()])
     tolerances.check("prototype_loss", per_row, expected)
     tolerances.check("prototype_loss", loss.detach(), expected.mean())
 
@@ -74,7 +37,7 @@ def test_agrees_with_loops(n: int, k: int, d: int, e: int, dtype: torch.dtype) -
 @Impl
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
 def test_labels_are_those_of_torch(impl: str, dtype: torch.dtype) -> None:
-    student, bank = _unit(9, 20, grad=True), _unit(33, 20)
+    student, bank = unit(9, 20, grad=True), unit(33, 20)
     labels = torch.randint(0, 33, (9,))
     loss, per_row = prototype_loss(student, bank, labels=labels.to(dtype), scale=30.0, impl=impl)
     exact = student.detach().double().requires_grad_()
@@ -86,7 +49,7 @@ def test_labels_are_those_of_torch(impl: str, dtype: torch.dtype) -> None:
 
 @Impl
 def test_a_divergence_of_a_side_with_itself_is_nothing(impl: str) -> None:
-    student, bank = _unit(6, 24, grad=True), _unit(90, 24)
+    student, bank = unit(6, 24, grad=True), unit(90, 24)
     loss, per_row = prototype_loss(student, bank, teacher=student, teacher_bank=bank, impl=impl)
     torch.testing.assert_close(per_row, torch.zeros(6), rtol=0, atol=2e-6)
     (gradient,) = torch.autograd.grad(loss, student)
@@ -96,20 +59,20 @@ def test_a_divergence_of_a_side_with_itself_is_nothing(impl: str) -> None:
 @Impl
 def test_a_divergence_is_that_of_groups_and_of_what_they_hold(impl: str) -> None:
     # KL(p || q) = KL of the groups' masses + p(G) KL within G + p(not G) KL within the rest
-    sides = tuple(x.double() if impl == "reference" else x for x in _sides(4, 40, 8, 12))
+    sides = tuple(x.double() if impl == "reference" else x for x in four(4, 40, 8, 12))
     student, bank, teacher, teacher_bank = sides
-    _, whole = _call(sides, scale=8.0, impl=impl)
-    _, inside = _call((student, bank[:11], teacher, teacher_bank[:11]), scale=8.0, impl=impl)
-    _, outside = _call((student, bank[11:], teacher, teacher_bank[11:]), scale=8.0, impl=impl)
-    p, q = (torch.from_numpy(np.exp(_log_p(*pair, 8.0)))[:, :11].sum(1) for pair in (sides[2:], sides[:2]))
+    _, whole = against(sides, scale=8.0, impl=impl)
+    _, inside = against((student, bank[:11], teacher, teacher_bank[:11]), scale=8.0, impl=impl)
+    _, outside = against((student, bank[11:], teacher, teacher_bank[11:]), scale=8.0, impl=impl)
+    p, q = (torch.from_numpy(np.exp(log_p(*pair, 8.0)))[:, :11].sum(1) for pair in (sides[2:], sides[:2]))
     groups = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
     torch.testing.assert_close(whole.double(), groups + p * inside + (1 - p) * outside, rtol=1e-5, atol=1e-6)
     assert bool((groups > 1e-4).all())
 
 
 def test_derivatives_of_the_reference() -> None:
-    student, bank = _unit(3, 4, torch.float64, grad=True), _unit(5, 4, torch.float64, grad=True)
-    teacher, teacher_bank = _unit(3, 6, torch.float64), _unit(5, 6, torch.float64)
+    student, bank = unit(3, 4, torch.float64, grad=True), unit(5, 4, torch.float64, grad=True)
+    teacher, teacher_bank = unit(3, 6, torch.float64), unit(5, 6, torch.float64)
     labels = torch.tensor([4, 0, 2])
     for options in ({"teacher": teacher, "teacher_bank": teacher_bank}, {"labels": labels}):
 
@@ -122,10 +85,10 @@ def test_derivatives_of_the_reference() -> None:
 
 @Impl
 def test_the_teachers_side_is_frozen_and_rows_are_detached(impl: str) -> None:
-    sides = _sides(3, 5, 4, 6)
+    sides = four(3, 5, 4, 6)
     sides[2].requires_grad_()
     sides[3].requires_grad_()
-    loss, per_row = _call(sides, impl=impl)
+    loss, per_row = against(sides, impl=impl)
     assert not per_row.requires_grad
     loss.backward()
     assert sides[0].grad is not None
@@ -135,11 +98,11 @@ def test_the_teachers_side_is_frozen_and_rows_are_detached(impl: str) -> None:
 
 @Impl
 def test_large_logits_do_not_overflow(impl: str) -> None:
-    sides = _sides(5, 300, 16, 16)
+    sides = four(5, 300, 16, 16)
     for scale in (1e4, 1e30, -1e30):
-        loss, per_row = _call(sides, scale=scale, impl=impl)
+        loss, per_row = against(sides, scale=scale, impl=impl)
         labelled, of_label = prototype_loss(*sides[:2], labels=torch.arange(5), scale=scale, impl=impl)
-        exact, exact_rows = _divergence(sides, scale)
+        exact, exact_rows = divergence(sides, scale)
         torch.testing.assert_close(per_row.double(), exact_rows, rtol=1e-5, atol=0)
         assert bool(torch.isfinite(of_label).all())
         for result in (loss, labelled):
@@ -148,11 +111,11 @@ def test_large_logits_do_not_overflow(impl: str) -> None:
 
 
 def test_a_close_student_keeps_its_digits() -> None:
-    sides = _sides(20, 500, 64, 64)
+    sides = four(20, 500, 64, 64)
     with torch.no_grad():
         near = normalize(sides[2] + 1e-3 * torch.randn(20, 64))
-    _, got = _call((near, sides[3], sides[2], sides[3]), impl="triton")
-    _, expected = _divergence((near, sides[3], sides[2], sides[3]), 64.0)
+    _, got = against((near, sides[3], sides[2], sides[3]), impl="triton")
+    _, expected = divergence((near, sides[3], sides[2], sides[3]), 64.0)
     assert 1e-5 < expected.mean().item() < 1e-2
     torch.testing.assert_close(got.double(), expected, rtol=0, atol=2e-6)
 
@@ -160,7 +123,7 @@ def test_a_close_student_keeps_its_digits() -> None:
 @Impl
 @pytest.mark.parametrize("labelled", [False, True])
 def test_nan_stays_in_its_row(impl: str, labelled: bool) -> None:
-    sides = _sides(5, 200, 8, 8)
+    sides = four(5, 200, 8, 8)
     with torch.no_grad():
         sides[0][3, 1] = float("nan")
     options = {"labels": torch.arange(5)} if labelled else {"teacher": sides[2], "teacher_bank": sides[3]}
@@ -174,7 +137,7 @@ def test_nan_stays_in_its_row(impl: str, labelled: bool) -> None:
 @Impl
 @pytest.mark.parametrize("wrong", [-1, 7, -(2**40), 2**40])
 def test_a_label_that_is_none_makes_its_row_nan(impl: str, wrong: int) -> None:
-    student, bank = _unit(3, 4, grad=True), _unit(7, 4)
+    student, bank = unit(3, 4, grad=True), unit(7, 4)
     loss, per_row = prototype_loss(student, bank, labels=torch.tensor([6, wrong, 0]), impl=impl)
     assert per_row.isnan().tolist() == [False, True, False]
     (gradient,) = torch.autograd.grad(loss, student)
@@ -184,9 +147,9 @@ def test_a_label_that_is_none_makes_its_row_nan(impl: str, wrong: int) -> None:
 @Impl
 @pytest.mark.parametrize("labelled", [False, True])
 def test_an_empty_batch_costs_nothing(impl: str, labelled: bool) -> None:
-    student, bank = torch.zeros(0, 4, requires_grad=True), _unit(7, 4)
+    student, bank = torch.zeros(0, 4, requires_grad=True), unit(7, 4)
     labels = torch.zeros(0, dtype=torch.int64)
-    options = {"labels": labels} if labelled else {"teacher": torch.zeros(0, 5), "teacher_bank": _unit(7, 5)}
+    options = {"labels": labels} if labelled else {"teacher": torch.zeros(0, 5), "teacher_bank": unit(7, 5)}
     with record() as recording:
         loss, per_row = prototype_loss(student, bank, impl=impl, **options)  # type: ignore[arg-type]
         loss.backward()
@@ -199,7 +162,7 @@ def test_an_empty_batch_costs_nothing(impl: str, labelled: bool) -> None:
 
 @Impl
 def test_one_prototype_and_no_dimension(impl: str) -> None:
-    loss, per_row = prototype_loss(_unit(3, 4), _unit(1, 4), labels=torch.zeros(3).long(), impl=impl)
+    loss, per_row = prototype_loss(unit(3, 4), unit(1, 4), labels=torch.zeros(3).long(), impl=impl)
     assert loss.item() == 0.0
     assert per_row.tolist() == [0.0] * 3
     student = torch.zeros(2, 0, requires_grad=True)
@@ -207,125 +170,6 @@ def test_one_prototype_and_no_dimension(impl: str) -> None:
     assert loss.item() == pytest.approx(math.log(8))
     loss.backward()
     assert student.grad is not None
-
-
-def test_splits_and_tiles_change_nothing_but_the_rounding() -> None:
-    sides = _sides(70, 300, 40, 24)
-    loss, per_row = _call(sides, impl="triton")
-    (gradient,) = torch.autograd.grad(loss, sides[0])
-    blocks = {"BLOCK_M": 16, "BLOCK_N": 16, "BLOCK_K": 16}
-    rows = (
-        launch.Row("prototype_loss_kernel", blocks),
-        launch.Row("prototype_loss_backward_kernel", {**blocks, "COLUMNS": 16}),
-    )
-    with mock.patch.object(launch, "TABLE", (*rows, *launch.TABLE)):
-        for programs in (1, 30):
-            with mock.patch("sdx_kernels.prototype_loss.plan._PROGRAMS", programs), record() as recording:
-                other, other_rows = _call(sides, impl="triton")
-                (other_gradient,) = torch.autograd.grad(other, sides[0])
-            splits = 1 if programs == 1 else 5
-            assert recording.of("prototype_loss_kernel").grid == (5, splits)
-            assert recording.of("prototype_loss_backward_kernel").grid == (5, splits, 3)
-            torch.testing.assert_close(other_rows, per_row, rtol=2e-6, atol=2e-6)
-            torch.testing.assert_close(other_gradient, gradient, rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize("arch", [80, 90])
-@pytest.mark.parametrize("kernel", ["prototype_loss_kernel", "prototype_loss_backward_kernel"])
-def test_the_plan_covers_the_bank_and_bounds_the_parts(kernel: str, arch: int) -> None:
-    for n in (1, 63, 128, 4096, 100_000):
-        for count in (1, 129, 65_536, 1_000_000):
-            cut = plan(kernel, n, 512, count, bits=16, arch=arch)
-            block = cut.row.blocks["BLOCK_N"]
-            assert cut.rows * cut.row.blocks["BLOCK_M"] >= n
-            assert (cut.splits - 1) * cut.tiles * block < count <= cut.splits * cut.tiles * block
-            assert cut.splits <= 64
-            assert cut.splits == 1 or cut.splits * cut.rows <= 256
-    assert plan(kernel, 128, 512, 65_536, bits=16, arch=arch).splits == 64  # a small batch fills a large GPU
-
-
-def test_no_row_of_similarities_is_stored() -> None:
-    sides = _sides(8, 4000, 16, 16)
-    with record() as recording:
-        loss, _ = _call(sides, impl="triton")
-        torch.autograd.grad(loss, sides[0])
-    stored = sum(traffic.distinct for one in recording.each for traffic in one.stores.values())
-    assert stored < 4 * 8 * 4000
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize(("n", "k", "d", "e"), [(1, 1, 1, None), (129, 300, 63, 100), (70, 129, 512, None)])
-def test_the_cost_is_what_the_kernels_and_the_mean_move(
-    n: int, k: int, d: int, e: int | None, dtype: torch.dtype
-) -> None:
-    sides = _sides(n, k, d, e or 1, dtype)
-    with record() as recording:
-        if e is None:
-            prototype_loss(*sides[:2], labels=torch.zeros(n, dtype=torch.int64), impl="triton")
-        else:
-            _call(sides, impl="triton")
-    expected = cost("prototype_loss", (n, d), dtype, prototypes=k, teacher=e)
-    assert expected.bytes_kernel == sum(one.bytes() for one in recording.each) + 4 * n + 4
-    assert expected.launches == len(recording.each) + 1
-    assert expected.bytes_min <= expected.bytes_kernel
-    assert expected.flops == 2 * n * k * (d + (e or 0))
-
-
-def test_formats_may_differ() -> None:
-    student, bank = _unit(5, 20, torch.float16, grad=True), _unit(33, 20)
-    teacher, teacher_bank = _unit(5, 12), _unit(33, 12, torch.float16)
-    loss, per_row = _call((student, bank, teacher, teacher_bank), impl="triton")
-    tolerances.check("prototype_loss", per_row, _divergence((student, bank, teacher, teacher_bank), 64.0)[1])
-    (got,) = torch.autograd.grad(loss, student)
-    assert got.dtype == torch.float16
-    exact = student.detach().double().requires_grad_()
-    expected = _call((exact, *(x.double() for x in (bank, teacher, teacher_bank))))[0]
-    tolerances.check("prototype_loss_gradient", got, torch.autograd.grad(expected, exact)[0])
-
-
-def test_a_bank_that_learns_runs_the_reference() -> None:
-    student, bank = _unit(3, 4, grad=True), _unit(5, 4, grad=True)
-    labels = torch.tensor([4, 0, 2])
-    with pytest.raises(KernelError, match="prototype_loss: expected student_bank without a gradient"):
-        prototype_loss(student, bank, labels=labels, impl="triton")
-    with torch.no_grad(), record() as recording:
-        prototype_loss(student, bank, labels=labels, impl="triton")
-    assert recording.launches["prototype_loss_kernel"] == 1
-    prototype_loss(student, bank, labels=labels)[0].backward()
-    assert bank.grad is not None
-    assert bool(bank.grad.any())
-
-
-def test_a_second_derivative_is_refused() -> None:
-    sides = _sides(3, 5, 4, 6)
-    (first,) = torch.autograd.grad(_call(sides, impl="triton")[0], sides[0], create_graph=True)
-    with pytest.raises(KernelError, match="prototype_loss: expected first derivatives alone"):
-        torch.autograd.grad(first.square().sum(), sides[0])
-
-
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # opcheck looks at it
-def test_the_ops_are_registered_as_torch_wants_them() -> None:
-    sides = _sides(5, 9, 4, 6)
-    labels = torch.arange(5)
-    frozen = sides[0].detach()
-    for arguments in ((*sides[1:], None), (sides[1], None, None, labels)):
-        torch.library.opcheck(autograd.forward, (sides[0], *arguments, 16.0))
-        normalisers = autograd.forward(frozen, *arguments, 16.0)[2]
-        torch.library.opcheck(autograd.grad, (torch.tensor(1.0), frozen, *arguments, normalisers, 16.0))
-
-
-@Impl
-def test_compiles_whole(impl: str) -> None:
-    sides = _sides(5, 9, 4, 6)
-    labels = torch.arange(5)
-
-    def call(student: Tensor) -> Tensor:
-        divergence, _ = _call((student, *sides[1:]), scale=8.0, impl=impl)
-        return divergence + prototype_loss(student, sides[1], labels=labels, impl=impl)[0]
-
-    compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
-    (got,) = torch.autograd.grad(compiled(sides[0]), sides[0])
-    assert torch.equal(got, torch.autograd.grad(call(sides[0]), sides[0])[0])
 
 
 S, B, L = torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(2, dtype=torch.int64)
