@@ -30,9 +30,9 @@ def log_p(embedding: Tensor, bank: Tensor, factor: float) -> np.ndarray[Any, Any
 def divergence(sides: tuple[Tensor, Tensor, Tensor, Tensor], factor: float) -> tuple[Tensor, Tensor]:
     """Return the loss and that of each row."""
     student, bank, teacher, teacher_bank = sides
-    log_p, log_q = log_p(student, bank, factor), log_p(teacher, teacher_bank, factor)
+    of_p, of_q = log_p(student, bank, factor), log_p(teacher, teacher_bank, factor)
     rows = [
-        math.fsum(math.exp(q) * (q - p) for p, q in zip(*pair, strict=True)) for pair in zip(log_p, log_q, strict=True)
+        math.fsum(math.exp(q) * (q - p) for p, q in zip(*pair, strict=True)) for pair in zip(of_p, of_q, strict=True)
     ]
     per_row = torch.tensor(rows, dtype=torch.float64)
     return per_row.mean(), per_row
