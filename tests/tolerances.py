@@ -17,10 +17,22 @@ TOLERANCES: dict[tuple[str, torch.dtype], tuple[float, float]] = {
     ("embedding_loss", torch.float32): (1e-6, 1e-6),
     ("embedding_loss", torch.float16): (1e-6, 1e-6),  # inputs are rounded before the oracle sees them
     ("embedding_loss", torch.bfloat16): (1e-6, 1e-6),
+    ("embedding_loss_gradient", torch.float64): (1e-13, 1e-12),
+    ("embedding_loss_gradient", torch.float32): (1e-6, 1e-6),
+    ("embedding_loss_gradient", torch.float16): (5e-4, 1e-3),
+    ("embedding_loss_gradient", torch.bfloat16): (4e-3, 8e-3),
     ("modulated_conv2d", torch.float64): (1e-13, 1e-12),
     ("modulated_conv2d", torch.float32): (5e-7, 5e-6),
     ("modulated_conv2d", torch.float16): (5e-4, 8e-3),
     ("modulated_conv2d", torch.bfloat16): (4e-3, 6e-2),
+    ("prototype_loss", torch.float64): (1e-13, 1e-12),
+    ("prototype_loss", torch.float32): (1e-6, 1e-5),
+    ("prototype_loss", torch.float16): (1e-6, 1e-5),  # inputs are rounded before the oracle sees them
+    ("prototype_loss", torch.bfloat16): (1e-6, 1e-5),
+    ("prototype_loss_gradient", torch.float64): (1e-13, 1e-12),
+    ("prototype_loss_gradient", torch.float32): (1e-6, 1e-5),
+    ("prototype_loss_gradient", torch.float16): (1e-3, 1e-2),
+    ("prototype_loss_gradient", torch.bfloat16): (8e-3, 1e-1),
     ("styled_layer", torch.float32): (5e-7, 5e-6),
     ("styled_layer", torch.bfloat16): (6e-3, 1e-1),  # rounded after the convolution, low-pass, bias and next styles
     ("upfirdn2d", torch.float64): (1e-13, 1e-12),

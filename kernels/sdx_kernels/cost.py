@@ -53,6 +53,8 @@ def cost(op: str, shape: tuple[int, ...], dtype: torch.dtype, **options: Any) ->
         raise KernelError(f"cost: expected one of {', '.join(sorted(TRITON_OPS))}, got {op!r}")
     if op == "styled_layer":
         op = "modulated_conv2d"
+    if op == "embedding_loss_gradient":
+        op, options = "embedding_loss", {**options, "gradient": True}
     model = importlib.import_module(f"sdx_kernels.{op}.cost")
     result = model.cost(shape, dtype, **options)
     assert isinstance(result, Cost)

@@ -11,13 +11,25 @@ from torch import Tensor
 
 Impl = Literal["auto", "triton", "reference"]
 
-OPS = ("bias_act", "crop_resize", "embedding_loss", "modulated_conv2d", "styled_layer", "upfirdn2d")
+OPS = (
+    "bias_act",
+    "crop_resize",
+    "embedding_loss",
+    "embedding_loss_gradient",
+    "modulated_conv2d",
+    "prototype_loss",
+    "styled_layer",
+    "upfirdn2d",
+)
 
 TRITON_OPS = frozenset(
     {
         "bias_act",
         "crop_resize",
+        "embedding_loss",
+        "embedding_loss_gradient",
         "modulated_conv2d",
+        "prototype_loss",
         "styled_layer",
         "upfirdn2d",
     }

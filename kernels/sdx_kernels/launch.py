@@ -58,6 +58,30 @@ TABLE = (
     Row("conv_kernel", {"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 32}, warps=8, stages=3, bits=16, size=65),
     Row("conv_kernel", {"BLOCK_M": 128, "BLOCK_N": 64, "BLOCK_K": 32}, warps=4, stages=3, bits=16),
     Row("conv_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=4, stages=2),
+    # Rows of embeddings: 16 values a thread and tensor (8 of short rows), all of a row up to 4096 at once.
+    *(
+        Row(kernel, {"BLOCK_N": rows, "BLOCK_D": columns}, warps=warps, size=columns // 2 + 1 if columns > 128 else 0)
+        for kernel in ("embedding_loss_kernel", "embedding_loss_backward_kernel")
+        for rows, columns, warps in ((1, 4096, 8), (1, 2048, 4), (2, 1024, 4), (4, 512, 4), (8, 256, 4), (8, 128, 4))
+    ),
+    # Rows by prototypes, and chunks of 64 or 128 bytes of their values. The gradient of a row block stays in registers,
+    # COLUMNS wide: with more values a row than that, the logits are computed once for every such part.
+    Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 32}, warps=8, stages=3, bits=16),
+    Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=8, stages=2),
+    *(
+        Row(
+            "prototype_loss_backward_kernel",
+            {"BLOCK_M": block, "BLOCK_N": 32, "BLOCK_K": depth, "COLUMNS": columns},
+            warps=8,
+            stages=stages,
+            bits=bits,
+            size=columns // 2 + 1 if columns > 128 else 0,
+        )
+        for bits, block, depth, stages in ((16, 64, 64, 2), (64, 32, 16, 1))
+        for columns in (512, 256, 128)
+    ),
+    Row("prototype_loss_merge_kernel", {"BLOCK": 32}),
+    Row("prototype_loss_merge_gradient_kernel", {"BLOCK": 1024}),
 )
 
 

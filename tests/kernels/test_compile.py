@@ -8,16 +8,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdx_kernels import bias_act, crop_resize, embedding_loss, modulated_conv2d, upfirdn2d
+from sdx_kernels import (
+    bias_act,
+    crop_resize,
+    embedding_loss,
+    embedding_loss_gradient,
+    modulated_conv2d,
+    prototype_loss,
+    upfirdn2d,
+)
 
 BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
 OPS: dict[str, Callable[[Tensor], Tensor]] = {
     "bias_act": lambda x: bias_act(x, x[0, :, 0, 0], act="lrelu", clamp=1.0),
     "crop_resize": lambda x: crop_resize(x, 5, box=(0.1, 0.0, 0.9, 1.0), antialias=True, clamp=1.0),
     "embedding_loss": lambda x: embedding_loss(x.flatten(1), x.flatten(1) + 1, cosine=1.0)[0],
+    "embedding_loss_gradient": lambda x: x.flatten(1) * embedding_loss_gradient(x.flatten(1), x.flatten(1) + 1)[2],
     "modulated_conv2d": lambda x: modulated_conv2d(
         x, x[:1, :, :3, :3], x[:, :, 0, 0], up=2, filter=BINOMIAL, padding=1, act="swish", roi=(1, 1, 5, 5)
     ),
+    "prototype_loss": lambda x: prototype_loss(
+        x.flatten(1), x.flatten(1), teacher=x[:, 0, 0], teacher_bank=x[:, 1, 0], scale=0.1
+    )[0],
     "upfirdn2d": lambda x: upfirdn2d(x, BINOMIAL, up=2, padding=1),
 }
 

@@ -17,7 +17,9 @@ from sdx_kernels import (
     bias_act,
     crop_resize,
     embedding_loss,
+    embedding_loss_gradient,
     modulated_conv2d,
+    prototype_loss,
     styled_layer,
     upfirdn2d,
 )
@@ -28,7 +30,9 @@ CALLS: dict[str, Callable[..., Tensor]] = {
     "bias_act": lambda **kwargs: bias_act(IMAGE, act="lrelu", **kwargs),
     "crop_resize": lambda **kwargs: crop_resize(IMAGE, 3, **kwargs),
     "embedding_loss": lambda **kwargs: embedding_loss(torch.eye(3), torch.ones(3, 3), **kwargs)[0],
+    "embedding_loss_gradient": lambda **kwargs: embedding_loss_gradient(torch.eye(3), torch.ones(3, 3), **kwargs)[2],
     "modulated_conv2d": lambda **kwargs: modulated_conv2d(IMAGE, torch.ones(3, 2, 3, 3), torch.ones(1, 2), **kwargs),
+    "prototype_loss": lambda **kwargs: prototype_loss(torch.eye(3), torch.eye(3), labels=torch.arange(3), **kwargs)[0],
     "styled_layer": lambda **kwargs: styled_layer(
         IMAGE, PackedWeight.of(torch.ones(3, 2, 3, 3)), torch.ones(1, 3), **kwargs
     )[0],

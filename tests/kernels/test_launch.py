@@ -18,11 +18,12 @@ _MOST_VALUES = 128  # of a thread: more would not fit its 255 registers
 
 
 def _shared_bytes(row: launch.Row, bits: int) -> int:
-    """Return the shared memory of the software pipeline of a matrix product."""
+    """Return the shared memory of the software pipeline of a matrix product, and of a second one's right side."""
     blocks = row.blocks
     if "BLOCK_K" not in blocks:
         return 0
-    return row.stages * blocks["BLOCK_K"] * (blocks["BLOCK_M"] + blocks["BLOCK_N"]) * bits // 8
+    values = row.stages * blocks["BLOCK_K"] * (blocks["BLOCK_M"] + blocks["BLOCK_N"])
+    return (values + blocks["BLOCK_N"] * blocks.get("COLUMNS", 0)) * bits // 8
 
 
 def test_ten_thousand_launches_find_a_configuration_that_fits() -> None:
@@ -46,6 +47,7 @@ def test_a_row_can_be_launched(row: launch.Row) -> None:
         assert block & (block - 1) == 0, f"{name} is no power of two"
     tile = {name: block for name, block in row.blocks.items() if name.startswith("BLOCK") and name != "BLOCK_K"}
     assert np.prod(list(tile.values())) <= _MOST_VALUES * 32 * row.warps
+    assert row.blocks.get("COLUMNS", 0) * row.blocks.get("BLOCK_M", 0) <= _MOST_VALUES * 32 * row.warps
     assert re.fullmatch(r"static|measured:[^,]+,[^,]+,[0-9a-f]{7,40}", row.source)
 
 

@@ -29,7 +29,9 @@ SDX_KERNELS = [
     "bias_act",
     "crop_resize",
     "embedding_loss",
+    "embedding_loss_gradient",
     "modulated_conv2d",
+    "prototype_loss",
     "styled_layer",
     "upfirdn2d",
 ]
@@ -62,6 +64,7 @@ def test_signatures_of_the_kernels() -> None:
             "impl='auto'",
         ],
         "embedding_loss": ["student", "teacher", "mse=1.0", "cosine=0.0", "impl='auto'"],
+        "embedding_loss_gradient": ["student", "teacher", "mse=1.0", "cosine=0.0", "scale=1.0", "impl='auto'"],
         "modulated_conv2d": [
             "x",
             "weight",
@@ -78,6 +81,16 @@ def test_signatures_of_the_kernels() -> None:
             "clamp=None",
             "roi=None",
             "flip_weight=True",
+            "impl='auto'",
+        ],
+        "prototype_loss": [
+            "student",
+            "student_bank",
+            "teacher=None",
+            "teacher_bank=None",
+            "labels=None",
+            "scale=64.0",
+            "temperature=1.0",
             "impl='auto'",
         ],
         "styled_layer": [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sdx_kernels import dispatch, layout
-from sdx_kernels.embedding_loss.reference import embedding_loss_reference
+from sdx_kernels.embedding_loss.autograd import forward, gradient
+from sdx_kernels.embedding_loss.reference import embedding_loss_gradient_reference, embedding_loss_reference
 
-__all__ = ["embedding_loss"]
+__all__ = ["embedding_loss", "embedding_loss_gradient"]
 
 
 def embedding_loss(
@@ -24,19 +26,74 @@ def embedding_loss(
 
     Returns:
         loss, a float32 scalar (float64 for float64 inputs; 0 for an empty batch), and similarity [N] of the same
-        dtype, which is detached: it steers samplers and is not differentiable.
+        dtype, which is detached: it steers samplers and is not differentiable. The loss has derivatives of any order,
+        the first alone where Triton runs; a second one raises there.
 
     Raises:
-        KernelError: for unequal shapes, another rank or dtype, or a Triton implementation, which this version has not.
+        KernelError: for unequal shapes, another rank or dtype, tensors on several devices, or Triton where it cannot
+            run.
     """
-    dispatch.runs_triton("embedding_loss", impl, student=student, teacher=teacher)
+    triton = dispatch.runs_triton("embedding_loss", impl, student=student, teacher=teacher)
+    _check("embedding_loss", student, teacher)
+    if triton:
+        loss, similarity, _ = forward(student, teacher, mse, cosine)
+    else:
+        loss, similarity = embedding_loss_reference(student, teacher, mse, cosine)
+    dispatch.checked("embedding_loss", loss, similarity)
+    return loss, similarity
+
+
+def embedding_loss_gradient(
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    mse: float = 1.0,
+    cosine: float = 0.0,
+    scale: float | Tensor = 1.0,
+    impl: dispatch.Impl = "auto",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the loss and cosines of `embedding_loss` and the gradient of ``scale * loss`` at the student, in one pass.
+
+    For a trainer that knows the loss scale beforehand and calls ``student.backward(gradient)``. The results are
+    detached. Rows that do not fit in registers (D above 4096) are read twice, the second time from the cache.
+
+    Args:
+        student: float16, bfloat16, float32 or float64 [N, D].
+        teacher: likewise [N, D].
+        mse: weight of the squared error, see `embedding_loss`.
+        cosine: weight of 1 - cos.
+        scale: multiplies the gradient alone; a number, or a floating-point scalar tensor, which is read on its device.
+        impl: see `sdx_kernels.backend`.
+
+    Returns:
+        loss, similarity [N], both without the scale and as in `embedding_loss`, and the gradient [N, D] in the dtype of
+        the student, contiguous.
+
+    Raises:
+        KernelError: as `embedding_loss`, and for a scale that is a tensor of another rank or dtype.
+    """
+    op = "embedding_loss_gradient"
+    tensor = scale if isinstance(scale, Tensor) else None
+    triton = dispatch.runs_triton(op, impl, student=student, teacher=teacher, scale=tensor)
+    _check(op, student, teacher)
+    if tensor is not None and (tensor.ndim or tensor.dtype not in layout.DTYPES):
+        raise dispatch.KernelError(
+            f"{op}: expected scale a number or a floating-point scalar, got {tensor.dtype} {list(tensor.shape)}"
+        )
+    with torch.no_grad():
+        if triton:
+            factor = 1.0 if isinstance(scale, Tensor) else float(scale)
+            loss, similarity, result = gradient(student, teacher, mse, cosine, factor, tensor)
+        else:
+            loss, similarity, result = embedding_loss_gradient_reference(student, teacher, mse, cosine, scale)
+    dispatch.checked(op, loss, similarity, result)
+    return loss, similarity, result
+
+
+def _check(op: str, student: Tensor, teacher: Tensor) -> None:
     if student.ndim != 2 or student.shape != teacher.shape:
         raise dispatch.KernelError(
-            f"embedding_loss: expected two embeddings [N, D] of one shape, got {list(student.shape)} and "
-            f"{list(teacher.shape)}"
+            f"{op}: expected two embeddings [N, D] of one shape, got {list(student.shape)} and {list(teacher.shape)}"
         )
     if student.dtype not in layout.DTYPES or teacher.dtype not in layout.DTYPES:
-        raise dispatch.KernelError(
-            f"embedding_loss: expected floating-point embeddings, got {student.dtype} and {teacher.dtype}"
-        )
-    return embedding_loss_reference(student, teacher, mse, cosine)
+        raise dispatch.KernelError(f"{op}: expected floating-point embeddings, got {student.dtype} and {teacher.dtype}")

@@ -30,6 +30,7 @@ class Case:
         halo: what programs may read of the same bytes, over what the tensors hold: 1.05, or more with a reason.
         cost: what `sdx_kernels.cost` says for the case in float32, where the launches are all of it.
         dtypes: the formats that the interpreter computes rightly.
+        gradients: row of the table for the gradients, where the results are in a wider format; None = that of the op.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Case:
     halo: float = 1.05
     cost: Callable[[], object] | None = None
     dtypes: Sequence[torch.dtype] = HALF_AND_FULL
+    gradients: str | None = None
 
 
 def normal(*shape: int, seed: int, dtype: torch.dtype, grad: bool = True, scale: float = 1.0) -> Tensor:

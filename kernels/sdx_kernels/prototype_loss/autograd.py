@@ -1,0 +1,216 @@
+"""prototype_loss as registered torch ops: the Triton kernels, what they look like to a tracer, and the derivative.
+
+Kept for the derivative: one number a row and side. There is no second derivative here: `impl="reference"` has it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from sdx_kernels import dispatch, launch
+from sdx_kernels.prototype_loss.plan import Plan, plan
+
+_LIFT = 32768.0  # times 1 float16 still holds it
+
+
+@torch.library.custom_op("sdx_kernels::prototype_loss", mutates_args=())
+def forward(
+    student: Tensor,
+    bank: Tensor,
+    teacher: Tensor | None,
+    teacher_bank: Tensor | None,
+    labels: Tensor | None,
+    factor: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean, the loss of each row [B] and the normalisers [1 or 2, B]; see `sdx_kernels.prototype_loss`."""
+    from sdx_kernels.prototype_loss.kernel import prototype_loss_kernel, prototype_loss_merge_kernel
+
+    n, count = len(student), len(bank)
+    per_row, normalisers = _results(student, teacher)
+    if not n:
+        return per_row.sum(), per_row, normalisers
+    cut = _cut("prototype_loss_kernel", student, bank, teacher_bank)
+    fields = 3 if teacher is None else 5
+    partial = torch.empty((fields, cut.splits, n), dtype=torch.float32, device=student.device)
+    tensors, sizes, constants = _arguments(student, bank, teacher, teacher_bank, labels, cut)
+    launch.launch(
+        prototype_loss_kernel,
+        (cut.rows, cut.splits),
+        *tensors,
+        partial,
+        *sizes,
+        cut.splits,
+        factor,
+        row=cut.row,
+        **constants,
+    )
+    merge = launch.config("prototype_loss_merge_kernel", size=n, bits=32, arch=launch.arch_of(student.device))
+    launch.launch(
+        prototype_loss_merge_kernel,
+        (-(-n // merge.blocks["BLOCK"]),),
+        partial,
+        tensors[4],
+        per_row,
+        normalisers,
+        n,
+        count,
+        cut.splits,
+        row=merge,
+        HAS_TEACHER=teacher is not None,
+        SPLITS=_power(cut.splits),
+    )
+    return per_row.mean(), per_row, normalisers
+
+
+@torch.library.custom_op("sdx_kernels::prototype_loss_grad", mutates_args=())
+def grad(
+    upstream: Tensor,
+    student: Tensor,
+    bank: Tensor,
+    teacher: Tensor | None,
+    teacher_bank: Tensor | None,
+    labels: Tensor | None,
+    normalisers: Tensor,
+    factor: float,
+) -> Tensor:
+    """Return the gradient [B, D] at the student."""
+    from sdx_kernels.prototype_loss.kernel import prototype_loss_backward_kernel, prototype_loss_merge_gradient_kernel
+
+    n, d = student.shape
+    result = torch.empty(student.shape, dtype=student.dtype, device=student.device)
+    if not result.numel():
+        return result
+    cut = _cut("prototype_loss_backward_kernel", student, bank, teacher_bank)
+    partial = torch.empty((cut.splits, n, d), dtype=torch.float32, device=student.device)
+    tensors, sizes, constants = _arguments(student, bank, teacher, teacher_bank, labels, cut)
+    launch.launch(
+        prototype_loss_backward_kernel,
+        (cut.rows, cut.splits, -(-d // cut.row.blocks["COLUMNS"])),
+        *tensors,
+        normalisers,
+        partial,
+        *sizes,
+        factor,
+        row=cut.row,
+        LIFT=_LIFT if student.dtype == bank.dtype == torch.float16 else 1.0,
+        **constants,
+    )
+    merge = launch.config(
+        "prototype_loss_merge_gradient_kernel", size=n * d, bits=32, arch=launch.arch_of(student.device)
+    )
+    launch.launch(
+        prototype_loss_merge_gradient_kernel,
+        (-(-n * d // merge.blocks["BLOCK"]),),
+        partial,
+        upstream,
+        result,
+        n * d,
+        cut.splits,
+        1 / n,
+        row=merge,
+        SPLITS=_power(cut.splits),
+    )
+    return result
+
+
+def _cut(kernel: str, student: Tensor, bank: Tensor, teacher_bank: Tensor | None) -> Plan:
+    bits = 8 * max(t.element_size() for t in (student, bank, teacher_bank) if t is not None)
+    return plan(kernel, len(student), student.shape[1], len(bank), bits=bits, arch=launch.arch_of(student.device))
+
+
+def _arguments(
+    student: Tensor,
+    bank: Tensor,
+    teacher: Tensor | None,
+    teacher_bank: Tensor | None,
+    labels: Tensor | None,
+    cut: Plan,
+) -> tuple[list[Tensor | None], list[int], dict[str, Any]]:
+    """Return the tensors, the sizes and strides, and the constants that both large kernels take."""
+    sides = [None if t is None else _rows(t) for t in (student, bank, teacher, teacher_bank)]
+    d, other_d = student.shape[1], 0 if teacher is None else teacher.shape[1]
+    strides = [0 if t is None else t.stride(0) for t in sides]
+    chunk = cut.row.blocks["BLOCK_K"]
+    constants = {
+        "HAS_TEACHER": teacher is not None,
+        "DTYPE": _format(student, bank),
+        "TEACHER_DTYPE": _format(teacher, teacher_bank),
+        "TILES": cut.tiles,
+        "CHUNKS": -(-d // chunk),
+        "TEACHER_CHUNKS": -(-other_d // chunk),
+    }
+    given = None if labels is None else labels.contiguous()
+    return [*sides, given], [len(student), len(bank), d, other_d, *strides], constants
+
+
+def _format(embedding: Tensor | None, bank: Tensor | None) -> Any:
+    """Return the format to multiply in, which holds both."""
+    import triton.language as tl
+
+    if embedding is None or bank is None:
+        return tl.float32
+    formats = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
+    return formats[torch.promote_types(embedding.dtype, bank.dtype)]
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Return ``x`` if the values of a row lie together, else a copy."""
+    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
+
+
+def _power(count: int) -> int:
+    """Return the smallest power of two that is not below ``count``."""
+    return int(1 << (count - 1).bit_length())
+
+
+def _results(student: Tensor, teacher: Tensor | None) -> tuple[Tensor, Tensor]:
+    n, sides = student.shape[0], 1 if teacher is None else 2
+    per_row, normalisers = (
+        torch.empty(shape, dtype=torch.float32, device=student.device) for shape in ((n,), (sides, n))
+    )
+    return per_row, normalisers
+
+
+@forward.register_fake
+def _(
+    student: Tensor,
+    bank: Tensor,
+    teacher: Tensor | None,
+    teacher_bank: Tensor | None,
+    labels: Tensor | None,
+    factor: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty((), dtype=torch.float32, device=student.device), *_results(student, teacher)
+
+
+@grad.register_fake
+def _(upstream: Tensor, student: Tensor, *_: Any) -> Tensor:
+    return torch.empty(student.shape, dtype=student.dtype, device=student.device)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, ctx.factor = inputs
+    _, per_row, normalisers = output
+    ctx.mark_non_differentiable(per_row, normalisers)
+    ctx.save_for_backward(*tensors, normalisers)
+
+
+def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
+    return grad(upstream, *ctx.saved_tensors, ctx.factor), None, None, None, None, None
+
+
+def _save_nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    """Keep nothing: there is no second derivative."""
+
+
+def _no_second_derivative(ctx: Any, *_: Any) -> NoReturn:
+    raise dispatch.KernelError(
+        "prototype_loss: expected first derivatives alone of impl='triton', got a second one; use impl='reference'"
+    )
+
+
+forward.register_autograd(_backward, setup_context=_save)
+grad.register_autograd(_no_second_derivative, setup_context=_save_nothing)

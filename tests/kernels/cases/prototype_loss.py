@@ -1,0 +1,116 @@
+"""Calls of prototype_loss, with a teacher and with labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from cases import Case, normal
+from sdx_kernels import prototype_loss
+
+FORWARD = {"prototype_loss_kernel": 1, "prototype_loss_merge_kernel": 1}
+BACKWARD = {"prototype_loss_backward_kernel": 1, "prototype_loss_merge_gradient_kernel": 1}
+GRADIENTS = "prototype_loss_gradient"  # of the embeddings' format, which the loss is not
+
+
+def _unit(n: int, d: int, seed: int, dtype: torch.dtype, grad: bool = False) -> Tensor:
+    exact = normalize(normal(n, d, seed=seed, dtype=torch.float64, grad=False))
+    return exact.to(dtype).requires_grad_(grad)
+
+
+def _banks(n: int, count: int, d: int, other_d: int) -> Any:
+    def make(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        banks = _unit(count, d, 1, dtype), _unit(count, other_d, 2, dtype)
+        return _unit(n, d, 3, dtype, True), banks[0], _unit(n, other_d, 4, dtype), banks[1]
+
+    return make
+
+
+def _divergence(student: Tensor, bank: Tensor, teacher: Tensor, teacher_bank: Tensor, impl: str) -> Any:
+    return prototype_loss(student, bank, teacher=teacher, teacher_bank=teacher_bank, temperature=4.0, impl=impl)
+
+
+def _strided(student: Tensor, bank: Tensor, teacher: Tensor, teacher_bank: Tensor, impl: str) -> Any:
+    # Rows with gaps are read as they are, columns are copied first.
+    return _divergence(student[:, 3:66], bank[::2, :63], teacher.T, teacher_bank.T, impl)
+
+
+def _labelled(n: int, count: int, d: int) -> Any:
+    def make(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        return _unit(n, d, 5, dtype, True), _unit(count, d, 6, dtype)
+
+    def call(student: Tensor, bank: Tensor, impl: str) -> Any:
+        labels = torch.arange(n) * 7 % count
+        return prototype_loss(student, bank, labels=labels, scale=16.0, impl=impl)
+
+    return make, call
+
+
+# A bank is read by every block of rows (32 of them in the backward pass), and rows by every split of the bank.
+_HALO = 6.0
+
+CASES = [
+    *(
+        Case(
+            f"prototype_loss-{n}x{count}x{d}-{other_d}",
+            "prototype_loss",
+            _banks(n, count, d, other_d),
+            _divergence,
+            FORWARD,
+            BACKWARD,
+            halo=_HALO,
+            gradients=GRADIENTS,
+        )
+        for n, count, d, other_d in ((1, 2, 3, 1), (63, 100, 512, 129), (129, 63, 100, 512), (3, 300, 513, 16))
+    ),
+    *(
+        Case(
+            f"prototype_loss-labels-{n}x{count}x{d}",
+            "prototype_loss",
+            *_labelled(n, count, d),
+            FORWARD,
+            BACKWARD,
+            halo=_HALO,
+            gradients=GRADIENTS,
+        )
+        for n, count, d in ((1, 2, 3), (63, 129, 512), (129, 100, 63))
+    ),
+    Case(
+        "prototype_loss-strided",
+        "prototype_loss",
+        lambda dtype: (
+            _unit(5, 100, 7, dtype, True),
+            _unit(130, 100, 8, dtype),
+            _unit(63, 5, 9, dtype),
+            _unit(63, 65, 10, dtype),
+        ),
+        _strided,
+        FORWARD,
+        BACKWARD,
+        halo=_HALO,
+        gradients=GRADIENTS,
+    ),
+]
+
+
+def _compiled(dtype: torch.dtype, d: int, count: int, labelled: bool = False) -> None:
+    student, bank = torch.zeros(128, d, dtype=dtype, requires_grad=True), torch.zeros(count, d, dtype=dtype)
+    if labelled:
+        loss, _ = prototype_loss(student, bank, labels=torch.zeros(128, dtype=torch.int64), impl="triton")
+    else:
+        teacher, other = torch.zeros(128, 512, dtype=dtype), torch.zeros(count, 512, dtype=dtype)
+        loss, _ = prototype_loss(student, bank, teacher=teacher, teacher_bank=other, impl="triton")
+    torch.autograd.grad(loss, student)
+
+
+COMPILED = [
+    ("prototype_loss, D=512", lambda dtype: _compiled(dtype, 512, 65536)),
+    ("prototype_loss, D=128", lambda dtype: _compiled(dtype, 128, 16384)),
+    ("prototype_loss, D=256", lambda dtype: _compiled(dtype, 256, 16384)),
+    ("prototype_loss, D=1024", lambda dtype: _compiled(dtype, 1024, 16384)),
+    ("prototype_loss, labels", lambda dtype: _compiled(dtype, 512, 65536, True)),
+]
+"""Calls at the sizes of a distillation, for the compile gate."""
