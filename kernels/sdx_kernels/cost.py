@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sdx_kernels.dispatch import TRITON_OPS, KernelError
+from sdx_kernels.dispatch import OPS, KernelError
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def cost(op: str, shape: tuple[int, ...], dtype: torch.dtype, **options: Any) ->
         options: what else decides the cost, as the op's own `cost` module says.
 
     Raises:
-        KernelError: for an op without a Triton kernel.
+        KernelError: for another op.
     """
-    if op not in TRITON_OPS:
-        raise KernelError(f"cost: expected one of {', '.join(sorted(TRITON_OPS))}, got {op!r}")
+    if op not in OPS:
+        raise KernelError(f"cost: expected one of {', '.join(OPS)}, got {op!r}")
     if op == "styled_layer":
         op = "modulated_conv2d"
     if op == "embedding_loss_gradient":
