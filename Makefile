@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/core/src rust/py/src -name '*.rs' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench mutate-kernels compile-gate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -45,6 +45,15 @@ bench: $(STAMP) ## Benchmarks of a training step and of the Rust core (never run
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m pytest benches/bench_step.py --benchmark-columns=min,median,rounds
 	cargo bench --manifest-path rust/Cargo.toml --package sdx-core
+
+mutate-kernels: $(STAMP) ## Plant faults into the Triton kernels, one at a time, and count those that the tests catch
+	$(BIN)/python tests/kernels/mutate.py
+
+TRITON ?=
+compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6 takes that version, in an environment of its own
+	$(if $(TRITON),test -x .venv-triton-$(TRITON)/bin/python || $(PYTHON) -m venv .venv-triton-$(TRITON))
+	$(if $(TRITON),.venv-triton-$(TRITON)/bin/pip install --quiet 'torch>=2.9' 'triton~=$(TRITON).0' numpy)
+	for arch in 80 90; do PYTHONPATH=kernels $(if $(TRITON),.venv-triton-$(TRITON),$(VENV))/bin/python tests/kernels/compile_gate.py $$arch || exit 1; done
 
 clean: ## Remove the environment and every build output
 	rm -rf $(VENV) rust/target dist
