@@ -12,7 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sdx_kernels import PackedWeight, Rgb, bias_act, crop_resize, embedding_loss, styled_layer, upfirdn2d
+from sdx_kernels import (
+    PackedWeight,
+    Rgb,
+    bias_act,
+    crop_resize,
+    embedding_loss,
+    embedding_loss_gradient,
+    prototype_loss,
+    styled_layer,
+    upfirdn2d,
+)
 from sdx_kernels.cost import Cost, cost
 
 Call = Callable[[], Any]
@@ -31,6 +41,9 @@ LAYERS = (
     (256, 128, 64, 2),
     (256, 64, 64, 1),
 )
+
+OTHERS = 7
+"""Calls of `others`."""
 
 
 @dataclass
@@ -113,13 +126,30 @@ def _layer(
     )
 
 
-def others(n: int, dtype: torch.dtype, device: torch.device, rows: int) -> list[Workload]:
-    """Return the other ops: images of batch ``n``, and ``rows`` embeddings of 512 values."""
+def others(
+    n: int, dtype: torch.dtype, device: torch.device, rows: int, prototypes: int = 65536, side: int = 256
+) -> list[Workload]:
+    """Return the other ops: images of batch ``n``, ``rows`` embeddings of 512 values, and a bank of prototypes."""
     filter = torch.tensor(BINOMIAL, device=device)
-    image = torch.randn(n, 3, 256, 256, device=device)
-    x = torch.randn(n, 64, 256, 256, device=device).to(dtype).contiguous(memory_format=torch.channels_last)
+    half = side // 2
+    image = torch.randn(n, 3, side, side, device=device)
+    x = torch.randn(n, 64, side, side, device=device).to(dtype).contiguous(memory_format=torch.channels_last)
     bias = torch.randn(64, device=device)
     s, t = (torch.randn(rows, 512, device=device).to(dtype) for _ in range(2))
+    few = min(rows, 128)
+    banks = [torch.randn(prototypes, 512, device=device).mul(512**-0.5).to(dtype) for _ in range(2)]
+
+    def both_passes(impl: Any, s: Tensor = s, t: Tensor = t) -> Tensor:
+        with torch.enable_grad():
+            student = s.detach().requires_grad_()
+            loss, _ = embedding_loss(student, t, mse=1.0, cosine=0.5, impl=impl)
+            (gradient,) = torch.autograd.grad(loss * len(s), student)
+        return gradient
+
+    def prototypes_of(impl: Any, *tensors: Tensor) -> Tensor:
+        student, teacher, *sides = tensors or (s[:few] / 512**0.5, t[:few] / 512**0.5, *banks)
+        return prototype_loss(student, sides[0], teacher=teacher, teacher_bank=sides[1], scale=16.0, impl=impl)[1]
+
     calls: list[tuple[str, str, Callable[[Any], Tensor], Callable[[], Tensor], Cost]] = [
         (
             "bias_act",
@@ -131,9 +161,9 @@ def others(n: int, dtype: torch.dtype, device: torch.device, rows: int) -> list[
         (
             "upfirdn2d",
             "upfirdn2d up 2",
-            lambda impl: upfirdn2d(x[:, :, :128, :128], filter, up=2, padding=(2, 1, 2, 1), gain=4.0, impl=impl),
-            lambda: upfirdn2d(x[:, :, :128, :128].double(), filter.double(), up=2, padding=(2, 1, 2, 1), gain=4.0),
-            cost("upfirdn2d", (n, 64, 128, 128), dtype, up=2, taps=4, padding=(2, 1), channels_last=True),
+            lambda impl: upfirdn2d(x[:, :, :half, :half], filter, up=2, padding=(2, 1, 2, 1), gain=4.0, impl=impl),
+            lambda: upfirdn2d(x[:, :, :half, :half].double(), filter.double(), up=2, padding=(2, 1, 2, 1), gain=4.0),
+            cost("upfirdn2d", (n, 64, half, half), dtype, up=2, taps=4, padding=(2, 1), channels_last=True),
         ),
         (
             "crop_resize",
@@ -148,6 +178,30 @@ def others(n: int, dtype: torch.dtype, device: torch.device, rows: int) -> list[
             lambda impl: embedding_loss(s, t, mse=1.0, cosine=0.5, impl=impl)[0],
             lambda: embedding_loss(s.double(), t.double(), mse=1.0, cosine=0.5)[0],
             cost("embedding_loss", (rows, 512), dtype),
+        ),
+        (
+            "embedding_loss",
+            f"embedding_loss {rows} rows, both passes",
+            both_passes,
+            lambda: both_passes("reference", s.double(), t.double()),
+            # Two reads, then two reads and a write.
+            cost("embedding_loss", (rows, 512), dtype) + cost("embedding_loss_gradient", (rows, 512), dtype),
+        ),
+        (
+            "embedding_loss_gradient",
+            f"embedding_loss_gradient {rows} rows",
+            lambda impl: embedding_loss_gradient(s, t, mse=1.0, cosine=0.5, scale=float(rows), impl=impl)[2],
+            lambda: embedding_loss_gradient(s.double(), t.double(), mse=1.0, cosine=0.5, scale=float(rows))[2],
+            cost("embedding_loss_gradient", (rows, 512), dtype),
+        ),
+        (
+            "prototype_loss",
+            f"prototype_loss {few} rows, {prototypes} prototypes",
+            prototypes_of,
+            lambda: prototypes_of(
+                "reference", *(x.double() / 512**0.5 for x in (s[:few], t[:few])), *(b.double() for b in banks)
+            ),
+            cost("prototype_loss", (few, 512), dtype, prototypes=prototypes, teacher=512),
         ),
     ]
     return [

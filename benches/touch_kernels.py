@@ -8,7 +8,7 @@ import kernel_workloads
 
 if __name__ == "__main__":
     device = torch.device("cuda")
-    with torch.inference_mode():
+    with torch.no_grad():
         for work in (
             *kernel_workloads.layers(2, torch.float16, device, None),
             *kernel_workloads.others(2, torch.float16, device, 4096),
