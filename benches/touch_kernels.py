@@ -11,7 +11,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         for work in (
             *kernel_workloads.layers(2, torch.float16, device, None),
-            *kernel_workloads.others(2, torch.float16, device, 4096),
+            *kernel_workloads.others(2, torch.float16, device, 4096, prototypes=512),
         ):
             work.ours()
             print(work.name, work.cost.bytes_min, work.cost.bytes_kernel)

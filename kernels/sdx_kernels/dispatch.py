@@ -55,11 +55,15 @@ def runs_triton(op: str, impl: str, **tensors: Tensor | None) -> bool:
         tensors: the arguments by name; None for those not given.
 
     Raises:
-        KernelError: for another ``impl``, arguments on several devices, or "triton" where its kernels cannot run.
+        KernelError: for another ``impl``, what is no tensor, arguments on several devices, or "triton" where it cannot
+            run.
     """
     if impl not in ("auto", "triton", "reference"):
         raise KernelError(f"{op}: expected impl 'auto', 'triton' or 'reference', got {impl!r}")
     given = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor) and (tensor is not None or name == next(iter(tensors))):
+            raise KernelError(f"{op}: expected {name} as a tensor, got {type(tensor).__name__}")
     first, device = next((name, tensor.device) for name, tensor in given.items())
     for name, tensor in given.items():
         if tensor.device != device:
@@ -79,7 +83,7 @@ def runs_triton(op: str, impl: str, **tensors: Tensor | None) -> bool:
         return True
     if impl == "triton":
         raise KernelError(f"{op}: expected a device that Triton runs on for impl='triton', got {reason}")
-    _fall_back(reason)
+    fall_back(reason)
     return False
 
 
@@ -116,7 +120,8 @@ def checked(op: str, *results: Tensor) -> None:
 _warned: set[str] = set()
 
 
-def _fall_back(reason: str) -> None:
+def fall_back(reason: str) -> None:
+    """Say once that "auto" runs the reference where it would run Triton; raises with SDX_KERNELS_STRICT=1."""
     message = f"sdx_kernels runs its plain torch references on {reason}"
     if os.environ.get("SDX_KERNELS_STRICT") == "1":
         raise KernelError(f"{message}, and SDX_KERNELS_STRICT=1 forbids that")

@@ -47,6 +47,11 @@ def dense(x: Tensor) -> Tensor:
     return x
 
 
+def rows_together(x: Tensor) -> Tensor:
+    """Return ``x`` [N, D] if the values of a row lie together, else a copy in which they do."""
+    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
+
+
 def strided_as(x: Tensor, other: Tensor) -> Tensor:
     """Return ``x`` in the strides of ``other``, which is dense and of its shape: ``x`` itself where it has them."""
     return x if x.stride() == other.stride() else torch.empty_like(other, dtype=x.dtype).copy_(x)

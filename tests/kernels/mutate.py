@@ -137,7 +137,10 @@ def _caught(fault: Fault) -> bool:
         words = f"{fault.op} or styled_layer" if fault.op == "modulated_conv2d" else fault.op
         chosen = ["-k", f"{words} or not test_evidence"]
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *chosen, *tests]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True).returncode != 0
+        code = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True).returncode
+        if code in (2, 3, 4, 5):  # of pytest itself, which then has tested nothing
+            raise SystemExit(f"{fault.op}, {fault.what}: expected tests that run, got exit code {code} of pytest")
+        return code != 0
 
 
 def main() -> None:

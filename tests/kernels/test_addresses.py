@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdx_kernels import bias_act, crop_resize, launch, upfirdn2d
+from sdx_kernels import bias_act, crop_resize, embedding_loss_gradient, launch, upfirdn2d
+from sdx_kernels.crop_resize import autograd as crops
+from sdx_kernels.embedding_loss import autograd as losses
 from sdx_kernels.modulated_conv2d import fused
 
 pytestmark = pytest.mark.usefixtures("_lazy_memory")
@@ -96,6 +98,37 @@ def test_addresses_beyond_31_bits(op: str) -> None:
     # The last program may be less than the last image: what it did not reach is nought.
     reached = got != 0
     assert reached.flatten()[-1]
+    assert reached.flatten()[-20:].all()
+    assert ((got - expected) * reached).abs().max() < 4e-3
+
+
+@pytest.mark.parametrize("both_passes", [False, True])
+def test_losses_beyond_31_bits(both_passes: bool) -> None:
+    rows, d = 2**22 + 3, 512
+    student, teacher = (_lazy((rows, d), torch.float16) for _ in range(2))
+    student[-4:], teacher[-4:] = torch.randn(4, d), torch.randn(4, d)
+    with _last_program():
+        if both_passes:
+            _, _, norms = losses.forward(student, teacher, 1.0, 0.5)
+            got, _ = losses.grad(torch.tensor(float(rows)), student, teacher, norms, 1.0, 0.5, True, False)
+        else:
+            _, _, got = embedding_loss_gradient(student, teacher, cosine=0.5, scale=float(rows), impl="triton")
+    expected = embedding_loss_gradient(student[-4:].float(), teacher[-4:].float(), cosine=0.5, scale=4.0)[2]
+    assert bool((got[-1] != 0).any())
+    torch.testing.assert_close(got[-1].float(), expected[-1], rtol=2e-3, atol=1e-5)
+
+
+def test_the_transpose_of_a_crop_beyond_31_bits() -> None:
+    image = _images()
+    upstream = _lazy((IMAGES * 33**2,), torch.float16)
+    upstream[-(33**2) :] = torch.randn(33**2)
+    whole = [0.0, 0.0, 1.0, 1.0]
+    with _last_program():
+        got = crops.grad(upstream, image, None, [33], whole, False, None)[-1:].float()
+    last = image[-1:].float().requires_grad_()
+    face = crop_resize(last, 33, impl="reference")
+    (expected,) = torch.autograd.grad(face, last, upstream[-(33**2) :].float().view_as(face))
+    reached = got != 0
     assert reached.flatten()[-20:].all()
     assert ((got - expected) * reached).abs().max() < 4e-3
 

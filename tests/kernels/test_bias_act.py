@@ -12,7 +12,7 @@ from torch import Tensor
 
 import tolerances
 from sdx_kernels import KernelError, bias_act
-from sdx_kernels.bias_act import Activation
+from sdx_kernels.bias_act import Activation, autograd
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, their appendix's digits
 FORMULAS: dict[Activation, tuple[Callable[[float], float], float]] = {
@@ -87,6 +87,19 @@ def test_first_and_second_derivatives(act: Activation, clamp: float | None) -> N
 
     def op(x: Tensor, bias: Tensor) -> Tensor:
         return bias_act(x, bias, act=act, clamp=clamp)
+
+    assert torch.autograd.gradcheck(op, (x, bias))
+    assert torch.autograd.gradgradcheck(lambda x, bias: op(x, bias).square(), (x, bias))
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_two_orders_of_derivatives_of_the_kernel(act: Activation) -> None:
+    x = torch.linspace(-2.03, 2.11, 6, dtype=torch.float64).reshape(1, 2, 3).requires_grad_()
+    bias = torch.tensor([0.013, -0.277], dtype=torch.float64, requires_grad=True)
+
+    def op(x: Tensor, bias: Tensor) -> Tensor:
+        result: Tensor = autograd.forward(x, bias, 1, act, 0.2, 1.5, 1.9)
+        return result
 
     assert torch.autograd.gradcheck(op, (x, bias))
     assert torch.autograd.gradgradcheck(lambda x, bias: op(x, bias).square(), (x, bias))

@@ -349,6 +349,30 @@ def test_grid_sample() -> None:
     assert torch.equal(grid_sample_gradfix.grid_sample(image[:1], far), torch.zeros(1, 3, 4, 1, dtype=DOUBLE))
 
 
+def test_grid_sample_reads_no_pixel_for_what_lies_outside() -> None:
+    image = torch.randn(1, 2, 3, 3, dtype=DOUBLE)
+    grid = torch.tensor([[[[1.2, 1.2], [0.9, -1.3]]]], dtype=DOUBLE)
+    expected = grid_sample_gradfix.grid_sample(image, grid)
+    image[:, :, 0, 0] = math.nan
+    assert torch.equal(grid_sample_gradfix.grid_sample(image, grid), expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"f": "abc"}, "f as numbers, got str"),
+        ({"f": [[1.0], [1.0, 2.0]]}, "f as numbers, got list"),
+        ({"f": [1.0, -1.0]}, "a sum other than 0"),
+        ({"f": [1.0], "gain": "a"}, "gain as a number, got str"),
+        ({"f": [1.0] * 9, "gain": -1}, "gain >= 0"),
+    ],
+)
+def test_filters_that_cannot_be_set_up(arguments: dict[str, Any], named: str) -> None:
+    with pytest.raises(KernelError, match="setup_filter: expected") as error:
+        upfirdn2d.setup_filter(**arguments)
+    assert named in str(error.value)
+
+
 def test_grid_sample_has_torchs_gradients() -> None:
     image = torch.randn(2, 3, 5, 7, dtype=DOUBLE, requires_grad=True)
     grid = (torch.rand(2, 6, 4, 2, dtype=DOUBLE) * 3 - 1.5).requires_grad_()

@@ -279,13 +279,19 @@ def test_boxes_it_cannot_take(box: Box) -> None:
         crop_resize(torch.zeros(1, 1, 8, 8), 4, box=box)
 
 
-@pytest.mark.parametrize("size", [0, -3, 1.5])
+@pytest.mark.parametrize("box", [(0, 0, 1), None, "abcd", ("0", "0", "1", "1"), torch.tensor([0.0, 0, 1, 1])])
+def test_what_is_no_box(box: Any) -> None:
+    with pytest.raises(KernelError, match="crop_resize: expected box as four numbers"):
+        crop_resize(torch.zeros(1, 3, 4, 4), 3, box=box)
+
+
+@pytest.mark.parametrize("size", [0, -3, 1.5, True])
 def test_sizes_it_cannot_take(size: Any) -> None:
     with pytest.raises(KernelError, match="expected a whole size >= 1"):
         crop_resize(torch.zeros(1, 1, 8, 8), size)
 
 
-@pytest.mark.parametrize("clamp", [0.0, -1.0, float("nan")])
-def test_clamps_it_cannot_take(clamp: float) -> None:
+@pytest.mark.parametrize("clamp", [0.0, -1.0, float("nan"), "1", torch.ones(())])
+def test_clamps_it_cannot_take(clamp: Any) -> None:
     with pytest.raises(KernelError, match="expected clamp > 0"):
         crop_resize(torch.zeros(1, 1, 8, 8), 4, clamp=clamp)

@@ -77,6 +77,32 @@ def test_two_orders_of_derivatives(clamp: float | None, skip: bool) -> None:
     assert torch.autograd.gradgradcheck(op, inputs)
 
 
+@pytest.mark.parametrize("direction_order", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_second_derivative_does_not_hang_on_memory_formats(
+    order: torch.memory_format, direction_order: torch.memory_format
+) -> None:
+    image = torch.randn(2, 3, 6, 4).contiguous(memory_format=order)
+    direction = torch.randn(2, 3, 6, 4).contiguous(memory_format=direction_order)
+    found = []
+    for impl in IMPLS:
+        x = image.detach().requires_grad_()
+        y = crop_resize(x, 3, box=BOX, clamp=1.0, impl=impl)  # type: ignore[arg-type]
+        (first,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        found.append(torch.autograd.grad((first * direction).sum(), x)[0])
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("impl", IMPLS)
+def test_a_face_of_several_may_be_changed_in_place(impl: Any) -> None:
+    image = torch.randn(1, 3, 6, 4, requires_grad=True)
+    first, second = crop_resize(image, (3, 2), impl=impl)
+    first.mul_(2.0)
+    (got,) = torch.autograd.grad(first.sum() + second.sum(), image)
+    one, other = (crop_resize(image, size, impl=impl) for size in (3, 2))
+    torch.testing.assert_close(got, torch.autograd.grad(2 * one.sum() + other.sum(), image)[0])
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # opcheck looks at it
 def test_the_registered_ops_keep_their_promises() -> None:
     ops = torch.ops.sdx_kernels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -143,6 +144,19 @@ def test_nan_is_not_hidden() -> None:
     loss, similarity = embedding_loss(student, torch.randn(3, 4), cosine=1.0)
     assert bool(loss.isnan())
     assert similarity.isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("weight", [None, "1", torch.ones(()), float("nan"), float("inf"), 1e39, True])
+@pytest.mark.parametrize("name", ["mse", "cosine"])
+def test_weights_it_cannot_take(name: str, weight: Any) -> None:
+    with pytest.raises(KernelError, match=f"embedding_loss: expected {name} as a"):
+        embedding_loss(torch.ones(2, 4), torch.ones(2, 4), **{name: weight})
+
+
+@pytest.mark.parametrize("teacher", [None, [1.0], "t"])
+def test_what_is_no_tensor(teacher: Any) -> None:
+    with pytest.raises(KernelError, match="embedding_loss: expected teacher as a tensor"):
+        embedding_loss(torch.ones(2, 4), teacher)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,17 @@ def test_values_and_gradients_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatc
             _check_gradients(case, dtype, _gradients(got, tensors), _gradients(oracle, exact))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_case_lies_where_its_tensors_do(name: str) -> None:
+    case = BY_NAME[name]
+    tensors = tuple(t.detach().to("meta").requires_grad_(t.requires_grad) for t in case.make(torch.float32))
+    try:
+        results = _run(case, tensors, "reference")
+    except NotImplementedError:
+        pytest.skip("noise by number is drawn on the host, from numbers that are there")
+    assert all(result.device.type == "meta" for result in results)
+
+
 @interpreted
 @pytest.mark.parametrize("name", NAMES)
 def test_traffic(name: str) -> None:
@@ -110,9 +121,9 @@ def test_traffic(name: str) -> None:
             _gradients(got, tensors)
     forward = recording.each[: sum(case.launches.values())]
     for launch in recording.each:
-        for name, stored in launch.stores.items():
+        for tensor, stored in launch.stores.items():
             once = bool((stored.times == 1).all()) and stored.strays == 0
-            assert once, f"{launch.kernel} does not store each element of {name} once"
+            assert once, f"{launch.kernel} does not store each element of {tensor} once"
         floor = sum(traffic.touched for kind in (launch.loads, launch.stores) for traffic in kind.values())
         assert launch.bytes() <= case.halo * floor + _SLACK, launch.kernel
     if case.cost is not None:
@@ -127,13 +138,14 @@ _SLACK = 1024  # bytes of a bias or a filter that each of a few small programs r
 @pytest.mark.parametrize("name", NAMES)
 def test_order_and_fences(name: str) -> None:
     case = BY_NAME[name]
-    plain = _run(case, _leaves(case, torch.float32), "triton")
+    leaves = _leaves(case, torch.float32)
+    plain = _run(case, leaves, "triton")
+    gradients = [] if case.backward is None else _gradients(plain, leaves)
     fences = Fences()
     tensors = tuple(fences.around(t) for t in _leaves(case, torch.float32))
     with permuted(5), fences.around_new():
         fenced = _run(case, tensors, "triton")
-        if case.backward is not None:
-            _gradients(fenced, tensors)
+        again = [] if case.backward is None else _gradients(fenced, tensors)
     fences.check()
-    for one, other in zip(plain, fenced, strict=True):
+    for one, other in zip([*plain, *gradients], [*fenced, *again], strict=True):
         assert torch.equal(one, other)

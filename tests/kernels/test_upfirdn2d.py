@@ -65,6 +65,7 @@ CASES: list[dict[str, Any]] = [
     {"filter": SKEW, "up": (2, 2), "padding": (-3, 1, 2, -4)},
     {"filter": None, "padding": (-1, -2, -2, 0)},
     {"filter": torch.ones(1, 7), "padding": (9, 9, 0, 0)},
+    {"filter": None, "padding": (-7, 9, 0, 0)},
 ]
 
 
@@ -164,11 +165,19 @@ IMAGE = torch.zeros(1, 2, 4, 4)
         ({"x": IMAGE, "filter": torch.ones(1, 2, 3)}, "[1, 2, 3]"),
         ({"x": IMAGE, "filter": torch.ones(2).long()}, "torch.int64"),
         ({"x": IMAGE, "filter": torch.ones(0)}, "[0]"),
-        ({"x": IMAGE, "filter": None, "up": 0}, "up=0"),
-        ({"x": IMAGE, "filter": None, "down": (1, -1)}, "down=(1, -1)"),
+        ({"x": IMAGE, "filter": None, "up": 0}, "up >= 1, got 0"),
+        ({"x": IMAGE, "filter": None, "down": (1, -1)}, "down >= 1, got (1, -1)"),
         ({"x": IMAGE, "filter": torch.ones(5)}, "4x4"),
         ({"x": IMAGE, "filter": None, "padding": (-2, -2, 0, 0)}, "4x0"),
         ({"x": IMAGE, "filter": None, "padding": (1, 2, 3)}, "(1, 2, 3)"),
+        ({"x": IMAGE, "filter": None, "padding": 1.5}, "1.5"),
+        ({"x": IMAGE, "filter": None, "up": 2.0}, "2.0"),
+        ({"x": IMAGE, "filter": None, "up": (1, 2, 3)}, "(1, 2, 3)"),
+        ({"x": IMAGE, "filter": None, "gain": None}, "NoneType"),
+        ({"x": IMAGE, "filter": None, "gain": torch.ones(())}, "Tensor"),
+        ({"x": IMAGE, "filter": torch.ones(2, device="meta")}, "filter on cpu as x, got meta"),
+        ({"x": IMAGE, "filter": [1.0, 1.0]}, "list"),
+        ({"x": None, "filter": None}, "NoneType"),
     ],
 )
 def test_what_it_cannot_take(arguments: dict[str, Any], named: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from sdx_kernels import dispatch, layout
+from sdx_kernels import arguments, dispatch, layout
 from sdx_kernels.bias_act.autograd import forward
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, bias_act_reference
 
@@ -50,7 +50,7 @@ def bias_act(
     triton = dispatch.runs_triton("bias_act", impl, x=x, bias=bias)
     if x.dtype not in layout.DTYPES:
         raise dispatch.KernelError(f"bias_act: expected a floating-point tensor, got {x.dtype}")
-    check_epilogue("bias_act", x.shape, bias, dim, act, alpha, clamp)
+    clamp = check_epilogue("bias_act", x.shape, bias, dim, act, alpha, gain, clamp)
     y: Tensor
     if triton:
         slope, factor = 0.2 if alpha is None else alpha, DEFAULT_GAIN[act] if gain is None else gain
@@ -62,17 +62,26 @@ def bias_act(
 
 
 def check_epilogue(
-    op: str, shape: Sequence[int], bias: Tensor | None, dim: int, act: str, alpha: float | None, clamp: float | None
-) -> None:
-    """Raise KernelError unless these can follow an ``op`` whose result has ``shape``."""
+    op: str,
+    shape: Sequence[int],
+    bias: Tensor | None,
+    dim: int,
+    act: str,
+    alpha: float | None,
+    gain: float | None,
+    clamp: float | None,
+) -> float | None:
+    """Return the clamp; raise KernelError unless all can follow an ``op`` whose result has ``shape``."""
     if act not in DEFAULT_GAIN:
         raise dispatch.KernelError(f"{op}: expected act one of {', '.join(DEFAULT_GAIN)}, got {act!r}")
     if alpha is not None and act != "lrelu":
         raise dispatch.KernelError(f"{op}: expected alpha for lrelu alone, got alpha={alpha} for {act}")
-    if clamp is not None and not clamp > 0:
-        raise dispatch.KernelError(f"{op}: expected clamp > 0 or None, got {clamp}")
+    for name, value in (("alpha", alpha), ("gain", gain)):
+        if value is not None:
+            arguments.number(op, name, value)
+    limit = arguments.limit(op, clamp)
     if bias is None:
-        return
+        return limit
     rank = len(shape)
     if not -rank <= dim < rank:
         raise dispatch.KernelError(f"{op}: expected dim within a tensor of rank {rank}, got {dim}")
@@ -81,3 +90,4 @@ def check_epilogue(
             f"{op}: expected a floating-point bias [{shape[dim]}] for dimension {dim} of {list(shape)}, "
             f"got {bias.dtype} {list(bias.shape)}"
         )
+    return limit

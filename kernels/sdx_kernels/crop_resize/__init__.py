@@ -7,7 +7,7 @@ from typing import overload
 
 from torch import Tensor
 
-from sdx_kernels import dispatch, layout
+from sdx_kernels import arguments, dispatch, layout
 from sdx_kernels.crop_resize.autograd import faces, forward
 from sdx_kernels.crop_resize.reference import crop_resize_reference
 
@@ -57,7 +57,9 @@ def crop_resize(
     Args:
         image: float16, bfloat16, float32 or float64 [N, C, H, W], any strides; channels_last is kept.
             Gradients of any order flow through (the op is linear, apart from ``clamp``).
-        size: side of the result in pixels; several give several results of one pass, parts of one piece of memory.
+        size: side of the result in pixels; several give several results of one pass. On Triton those are parts of one
+            piece of memory: changing one in place counts as changing all, and keeping one keeps all. The first call
+            with a size and a box makes their tables; call once before a CUDA graph is captured.
         box: (top, left, bottom, right) in fractions of height and width, 0 <= top < bottom <= 1, likewise left, right.
         antialias: widen the triangle filter by the scale when shrinking, over the pixels whose centre is in the box.
         clamp: first limit values to [-clamp, clamp].
@@ -80,15 +82,16 @@ def crop_resize(
             f"got {image.dtype} {list(image.shape)}"
         )
     sizes = (size,) if isinstance(size, int) else tuple(size) if isinstance(size, Sequence) else ()
-    if not sizes or not all(isinstance(each, int) and each >= 1 for each in sizes):
+    if not sizes or not all(type(each) is int and each >= 1 for each in sizes):
         raise dispatch.KernelError(f"crop_resize: expected a whole size >= 1, or several, got {size!r}")
+    if not isinstance(box, (tuple, list)) or [isinstance(edge, (int, float)) for edge in box] != [True] * 4:
+        raise dispatch.KernelError(f"crop_resize: expected box as four numbers (top, left, bottom, right), got {box!r}")
     top, left, bottom, right = box
     if not (0 <= top < bottom <= 1 and 0 <= left < right <= 1):
         raise dispatch.KernelError(
             f"crop_resize: expected box (top, left, bottom, right) ordered within [0, 1], got {box}"
         )
-    if clamp is not None and not clamp > 0:
-        raise dispatch.KernelError(f"crop_resize: expected clamp > 0 or None, got {clamp}")
+    clamp = arguments.limit("crop_resize", clamp)
     n, channels, height, width = image.shape
     if skip is not None:
         half = [n, channels, height // 2, width // 2]

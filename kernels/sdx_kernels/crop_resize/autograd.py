@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -123,7 +124,8 @@ def grad(
 def faces(flat: Tensor, image: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ...]:
     """Return what `forward` gives as one [N, C, size, size] for each size, in the order of the image's dimensions."""
     n, channels = image.shape[:2]
-    parts = torch.split(flat, [n * channels * size**2 for size in sizes]) if len(sizes) > 1 else (flat,)
+    ends = itertools.accumulate(n * channels * size**2 for size in sizes)
+    parts = [flat[end - n * channels * size**2 : end] for size, end in zip(sizes, ends, strict=True)]
     if layout.order_of(image) == torch.channels_last:
         return tuple(
             part.view(n, size, size, channels).permute(0, 3, 1, 2) for part, size in zip(parts, sizes, strict=True)
@@ -181,8 +183,11 @@ def _save_grad(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward_grad(ctx: Any, direction: Tensor) -> tuple[Any, ...]:
     image, skip = ctx.saved_tensors
+    direction = layout.like(direction, image)  # a row of results follows the order of its image
     if ctx.clamp is not None:
-        value = image if skip is None else image + upfirdn2d(skip, _binomial(skip), *_UP)
+        value = image.to(layout.wide(image))
+        if skip is not None:
+            value = value + upfirdn2d(skip.to(value.dtype), _binomial(skip), *_UP)
         direction = torch.where(value.abs() <= ctx.clamp, direction, 0)
     along = forward(direction, None, ctx.sizes, ctx.box, ctx.antialias, None)
     return along, None, None, None, None, None, None

@@ -34,8 +34,14 @@ def crop_resize_reference(
     x, columns = matrix(width, box[1], box[3], size, antialias, wide, image.device)
     crop = image[:, :, y, x]
     if skip is not None:
-        taps = torch.tensor(SKIP_FILTER)
-        upsampled = upfirdn2d_reference(skip.to(wide), taps, (2, 2, 1, 1), (2, 1, 2, 1), False, 4.0)
+        upsampled = upfirdn2d_reference(
+            skip.to(wide),
+            torch.tensor(SKIP_FILTER, dtype=wide, device=skip.device),
+            (2, 2, 1, 1),
+            (2, 1, 2, 1),
+            False,
+            4.0,
+        )
         crop = crop.to(wide) + upsampled[:, :, y, x]
     if clamp is not None:
         crop = crop.clamp(-clamp, clamp)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sdx_kernels import dispatch, layout
+from sdx_kernels import arguments, dispatch, layout
 from sdx_kernels.embedding_loss.autograd import forward, gradient
 from sdx_kernels.embedding_loss.reference import embedding_loss_gradient_reference, embedding_loss_reference
 
@@ -35,6 +35,7 @@ def embedding_loss(
     """
     triton = dispatch.runs_triton("embedding_loss", impl, student=student, teacher=teacher)
     _check("embedding_loss", student, teacher)
+    mse, cosine = (arguments.number("embedding_loss", *each) for each in (("mse", mse), ("cosine", cosine)))
     if triton:
         loss, similarity, _ = forward(student, teacher, mse, cosine)
     else:
@@ -80,6 +81,8 @@ def embedding_loss_gradient(
         raise dispatch.KernelError(
             f"{op}: expected scale a number or a floating-point scalar, got {tensor.dtype} {list(tensor.shape)}"
         )
+    mse, cosine = (arguments.number(op, *each) for each in (("mse", mse), ("cosine", cosine)))
+    scale = scale if isinstance(scale, Tensor) else arguments.number(op, "scale", scale)
     with torch.no_grad():
         if triton:
             factor = 1.0 if isinstance(scale, Tensor) else float(scale)
@@ -91,6 +94,8 @@ def embedding_loss_gradient(
 
 
 def _check(op: str, student: Tensor, teacher: Tensor) -> None:
+    if not isinstance(teacher, Tensor):
+        raise dispatch.KernelError(f"{op}: expected teacher as a tensor, got {type(teacher).__name__}")
     if student.ndim != 2 or student.shape != teacher.shape:
         raise dispatch.KernelError(
             f"{op}: expected two embeddings [N, D] of one shape, got {list(student.shape)} and {list(teacher.shape)}"

@@ -5,18 +5,22 @@ The forward pass keeps three numbers a row. There is no second derivative here: 
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdx_kernels import dispatch, launch
+from sdx_kernels import launch, layout
+from sdx_kernels.derivatives import refuse_second
 
 
 @torch.library.custom_op("sdx_kernels::embedding_loss", mutates_args=())
 def forward(student: Tensor, teacher: Tensor, mse: float, cosine: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the loss, the cosines [N] and the norms [2, N]; see `sdx_kernels.embedding_loss`."""
-    norms = torch.empty((2, len(student)), dtype=torch.float32, device=student.device)
+    """Return the loss, the cosines [N], and norms and cosine of each row [3, N]; see `sdx_kernels.embedding_loss`.
+
+    The caller may change his cosines; the derivative has its own.
+    """
+    norms = torch.empty((3, len(student)), dtype=torch.float32, device=student.device)
     loss, similarity = _run(student, teacher, mse, cosine, norms, None, 1.0, None)
     return loss, similarity, norms
 
@@ -26,7 +30,6 @@ def grad(
     upstream: Tensor,
     student: Tensor,
     teacher: Tensor,
-    similarity: Tensor,
     norms: Tensor,
     mse: float,
     cosine: float,
@@ -40,7 +43,7 @@ def grad(
     results = _gradients(student, teacher, wants_student, wants_teacher)
     if not n or not d:
         return results
-    student, teacher = _rows(student), _rows(teacher)
+    student, teacher = layout.rows_together(student), layout.rows_together(teacher)
     row = _row("embedding_loss_backward_kernel", student, teacher)
     launch.launch(
         embedding_loss_backward_kernel,
@@ -48,7 +51,6 @@ def grad(
         student,
         teacher,
         upstream,
-        similarity,
         norms,
         *results,
         n,
@@ -91,7 +93,7 @@ def _run(
 
     n, d = student.shape
     per_row, similarity = (torch.empty((n,), dtype=torch.float32, device=student.device) for _ in range(2))
-    student, teacher = _rows(student), _rows(teacher)
+    student, teacher = layout.rows_together(student), layout.rows_together(teacher)
     row = _row("embedding_loss_kernel", student, teacher)
     launch.launch(
         embedding_loss_kernel,
@@ -121,11 +123,6 @@ def _run(
     return per_row.sum(), similarity
 
 
-def _rows(x: Tensor) -> Tensor:
-    """Return ``x`` if the values of a row lie together, else a copy."""
-    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
-
-
 def _row(kernel: str, student: Tensor, teacher: Tensor) -> launch.Row:
     bits = 8 * max(student.element_size(), teacher.element_size())
     return launch.config(kernel, size=student.shape[1], bits=bits, arch=launch.arch_of(student.device))
@@ -142,7 +139,7 @@ def _gradients(student: Tensor, teacher: Tensor, wants_student: bool, wants_teac
 @forward.register_fake
 def _(student: Tensor, teacher: Tensor, mse: float, cosine: float) -> tuple[Tensor, Tensor, Tensor]:
     n = student.shape[0]
-    loss, similarity, norms = (student.new_empty(shape, dtype=torch.float32) for shape in ((), (n,), (2, n)))
+    loss, similarity, norms = (student.new_empty(shape, dtype=torch.float32) for shape in ((), (n,), (3, n)))
     return loss, similarity, norms
 
 
@@ -151,7 +148,6 @@ def _(
     upstream: Tensor,
     student: Tensor,
     teacher: Tensor,
-    similarity: Tensor,
     norms: Tensor,
     mse: float,
     cosine: float,
@@ -172,7 +168,7 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     student, teacher, ctx.mse, ctx.cosine = inputs
     _, similarity, norms = output
     ctx.mark_non_differentiable(similarity, norms)
-    ctx.save_for_backward(student, teacher, similarity, norms)
+    ctx.save_for_backward(student, teacher, norms)
 
 
 def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
@@ -181,15 +177,5 @@ def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
     return *(g if wants else None for g, wants in zip(found, wanted, strict=True)), None, None
 
 
-def _save_nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    """Keep nothing: there is no second derivative."""
-
-
-def _no_second_derivative(ctx: Any, *_: Any) -> NoReturn:
-    raise dispatch.KernelError(
-        "embedding_loss: expected first derivatives alone of impl='triton', got a second one; use impl='reference'"
-    )
-
-
 forward.register_autograd(_backward, setup_context=_save)
-grad.register_autograd(_no_second_derivative, setup_context=_save_nothing)
+refuse_second(grad, "embedding_loss")

@@ -16,11 +16,11 @@ def cost(
         shape: of the student's embeddings.
         dtype: of them.
         teacher: of the teacher's; None = the same.
-        gradient: of `embedding_loss_gradient`: the student's gradient is written as well, and no norms are.
+        gradient: of `embedding_loss_gradient`: the student's gradient is written as well, and no norms are kept.
     """
     n, d = shape
     size = dtype.itemsize
     stream = n * d * (size + (teacher or dtype).itemsize + (size if gradient else 0))
-    kernel = stream + 4 * n * (2 if gradient else 4)
+    kernel = stream + 4 * n * (2 if gradient else 5)
     flops = n * d * (16 if gradient else 9)
     return Cost(flops, stream + 4 * n + 4, kernel + 4 * n + 4, int(n > 0) + 1)

@@ -33,7 +33,7 @@ def embedding_loss_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_D: tl.constexpr,
 ):
-    """Write each row's part of the loss, its cosine, its two norms, and the student's gradient.
+    """Write each row's part of the loss, its cosine, norms and cosine for the derivative, and the student's gradient.
 
     ``mse`` and ``cosine`` are divided by the counts of the means. The gradient is multiplied by ``factor``, and by what
     ``scale`` points at; with one chunk it comes from the registers, with more from a second read.
@@ -76,6 +76,7 @@ def embedding_loss_kernel(
     if HAS_NORMS:
         tl.store(norms + row, norm_s, mask=inside)
         tl.store(norms + n + row, norm_t, mask=inside)
+        tl.store(norms + n + n + row, cos, mask=inside)
     if HAS_GRADIENT:
         if HAS_SCALE:
             factor *= tl.load(scale).to(tl.float32)
@@ -99,7 +100,6 @@ def embedding_loss_backward_kernel(
     student,
     teacher,
     upstream,
-    similarity,
     norms,
     student_gradient,
     teacher_gradient,
@@ -122,9 +122,9 @@ def embedding_loss_backward_kernel(
     lane = tl.arange(0, BLOCK_D)
     inside = row < n
     factor = tl.load(upstream).to(tl.float32)
-    cos = tl.load(similarity + row, mask=inside, other=0.0)
     norm_s = tl.load(norms + row, mask=inside, other=1.0)
     norm_t = tl.load(norms + n + row, mask=inside, other=1.0)
+    cos = tl.load(norms + n + n + row, mask=inside, other=0.0)
     student += (row * student_n)[:, None]
     teacher += (row * teacher_n)[:, None]
     start = (row * d)[:, None]

@@ -86,7 +86,7 @@ def modulated_conv2d(
         bias=bias,
     )
     _check_shapes(x, weight, styles)
-    check_epilogue("modulated_conv2d", (len(x), len(weight), 1, 1), bias, 1, act, None, clamp)
+    clamp = check_epilogue("modulated_conv2d", (len(x), len(weight), 1, 1), bias, 1, act, None, gain, clamp)
     geometry = Geometry.of(x, weight, up, down, padding, filter, roi)
     _check_noise(noise, len(x), *geometry.size)
     if not flip_weight:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
-from sdx_kernels import dispatch, layout
+from sdx_kernels import arguments, dispatch, layout
 from sdx_kernels.bias_act import Activation
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, HOMOGENEOUS
 from sdx_kernels.modulated_conv2d.forward import styled_layer_triton
@@ -72,6 +72,8 @@ def styled_layer(
         )
     if x.dtype != packed.weight.dtype:
         raise dispatch.KernelError(f"styled_layer: expected x in {packed.weight.dtype} as packed, got {x.dtype}")
+    arguments.number("styled_layer", "gain", outer)
+    clamp = arguments.limit("styled_layer", clamp)
     run = styled_layer_triton if triton else _styled_layer_reference
     with torch.no_grad(), layout.without_autocast(x.device):
         y, image = run(x, packed, dcoef, noise, bias, act, outer, clamp, next_styles, rgb)

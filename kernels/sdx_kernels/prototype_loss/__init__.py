@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from sdx_kernels import dispatch, layout
+from sdx_kernels import arguments, dispatch, layout
 from sdx_kernels.prototype_loss.autograd import forward
 from sdx_kernels.prototype_loss.reference import prototype_loss_reference
 
@@ -36,7 +34,7 @@ def prototype_loss(
     Args:
         student: float16, bfloat16, float32 or float64 [B, D]; gradients flow to it.
         student_bank: likewise [K, D], K at least 1. Gradients flow to it in the reference alone: with one that requires
-            a gradient "auto" runs the reference, and "triton" raises.
+            a gradient "auto" falls back to the reference (see `sdx_kernels.backend`), and "triton" raises.
         teacher: likewise [B, E], frozen; E may differ from D. None with labels.
         teacher_bank: likewise [K, E], frozen; its prototype k is the student bank's.
         labels: int64 or int32 [B] in [0, K); another label makes its row NaN. None with a teacher.
@@ -82,18 +80,18 @@ def prototype_loss(
         raise dispatch.KernelError(
             f"{op}: expected labels int64 or int32 [{len(student)}], got {labels.dtype} {list(labels.shape)}"
         )
-    if not math.isfinite(scale):
-        raise dispatch.KernelError(f"{op}: expected a finite scale, got {scale}")
-    if not 0 < temperature < math.inf:
-        raise dispatch.KernelError(f"{op}: expected a finite temperature > 0, got {temperature}")
+    scale, temperature = arguments.number(op, "scale", scale), arguments.number(op, "temperature", temperature)
+    if temperature <= 0:
+        raise dispatch.KernelError(f"{op}: expected temperature > 0, got {temperature}")
+    factor = arguments.number(op, "scale / temperature", scale / temperature)
     if triton and student_bank.requires_grad and torch.is_grad_enabled():
         if impl == "triton":
             raise dispatch.KernelError(
                 f"{op}: expected student_bank without a gradient for impl='triton', got one that requires it; "
                 "use impl='auto'"
             )
+        dispatch.fall_back("a bank of prototypes that requires a gradient")
         triton = False
-    factor = scale / temperature
     if triton:
         loss, per_row, _ = forward(student, student_bank, teacher, teacher_bank, labels, factor)
     else:
@@ -103,6 +101,8 @@ def prototype_loss(
 
 
 def _check_side(op: str, name: str, embedding: Tensor, bank: Tensor) -> None:
+    if not isinstance(bank, Tensor):
+        raise dispatch.KernelError(f"{op}: expected {name}_bank as a tensor, got {type(bank).__name__}")
     if embedding.ndim != 2 or bank.ndim != 2 or embedding.shape[1] != bank.shape[1] or not len(bank):
         raise dispatch.KernelError(
             f"{op}: expected {name} [B, D] and {name}_bank [K, D] with K > 0, got {list(embedding.shape)} and "

@@ -5,12 +5,13 @@ Kept for the derivative: one number a row and side. There is no second derivativ
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdx_kernels import dispatch, launch
+from sdx_kernels import launch, layout
+from sdx_kernels.derivatives import refuse_second
 from sdx_kernels.prototype_loss.plan import Plan, plan
 
 _LIFT = 32768.0  # times 1 float16 still holds it
@@ -130,7 +131,7 @@ def _arguments(
     cut: Plan,
 ) -> tuple[list[Tensor | None], list[int], dict[str, Any]]:
     """Return the tensors, the sizes and strides, and the constants that both large kernels take."""
-    sides = [None if t is None else _rows(t) for t in (student, bank, teacher, teacher_bank)]
+    sides = [None if t is None else layout.rows_together(t) for t in (student, bank, teacher, teacher_bank)]
     d, other_d = student.shape[1], 0 if teacher is None else teacher.shape[1]
     strides = [0 if t is None else t.stride(0) for t in sides]
     chunk = cut.row.blocks["BLOCK_K"]
@@ -154,11 +155,6 @@ def _format(embedding: Tensor | None, bank: Tensor | None) -> Any:
         return tl.float32
     formats = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
     return formats[torch.promote_types(embedding.dtype, bank.dtype)]
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Return ``x`` if the values of a row lie together, else a copy."""
-    return x if x.stride(1) == 1 or x.shape[1] <= 1 else x.contiguous()
 
 
 def _power(count: int) -> int:
@@ -202,15 +198,5 @@ def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
     return grad(upstream, *ctx.saved_tensors, ctx.factor), None, None, None, None, None
 
 
-def _save_nothing(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    """Keep nothing: there is no second derivative."""
-
-
-def _no_second_derivative(ctx: Any, *_: Any) -> NoReturn:
-    raise dispatch.KernelError(
-        "prototype_loss: expected first derivatives alone of impl='triton', got a second one; use impl='reference'"
-    )
-
-
 forward.register_autograd(_backward, setup_context=_save)
-grad.register_autograd(_no_second_derivative, setup_context=_save_nothing)
+refuse_second(grad, "prototype_loss")

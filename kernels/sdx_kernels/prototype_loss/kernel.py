@@ -42,8 +42,9 @@ def prototype_loss_kernel(
 ):
     """Reduce BLOCK_M rows over TILES times BLOCK_N prototypes to what ``prototype_loss_merge_kernel`` takes.
 
-    ``partial`` is [5, splits, rows] with a teacher (largest logit and sum of exponentials of either side, and the sum
-    of the teacher's exponentials times the difference), or [3, splits, rows] (largest, sum, the label's logit).
+    ``partial`` is [3, splits, rows]: the largest logit, the sum of exponentials, the label's logit; with a teacher
+    [5, splits, rows]: in place of the last the sum of the teacher's exponentials times the difference, then the
+    teacher's largest logit and sum.
     """
     row = tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
     split = tl.program_id(1)
@@ -131,8 +132,9 @@ def prototype_loss_merge_kernel(
         tl.store(normalisers + rows + row, other_top + other_log, mask=inside)
     else:
         label = tl.load(labels + row, mask=inside, other=0)
-        normaliser = tl.where((label >= 0) & (label < count), normaliser, float("nan"))
-        loss = normaliser * 0.0 + (top - tl.sum(mixed, 0)) + log
+        known = (label >= 0) & (label < count)
+        normaliser = tl.where(known, normaliser, float("nan"))
+        loss = tl.where(known, top - tl.sum(mixed, 0) + log, float("nan"))
     tl.store(per_row + row, loss, mask=inside)
     tl.store(normalisers + row, normaliser, mask=inside)
 

@@ -30,8 +30,8 @@ class Plan:
 def plan(kernel: str, n: int, d: int, count: int, *, bits: int, arch: int) -> Plan:
     """Return how ``n`` rows of ``d`` values are cut against ``count`` prototypes, all at least 1.
 
-    Few rows are spread over many splits, many rows over few, so that the parts of the gradient stay within some 32 MiB
-    for 512 values a row and never exceed 64 times the gradient.
+    Few rows are spread over many splits, many rows over few: about 256 programs, and parts of the gradient that never
+    exceed 64 times the gradient.
     """
     row = launch.config(kernel, size=d, bits=bits, arch=arch)
     rows, blocks = -(-n // row.blocks["BLOCK_M"]), -(-count // row.blocks["BLOCK_N"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sdx_kernels import dispatch, layout
+from sdx_kernels import arguments, dispatch, layout
 from sdx_kernels.upfirdn2d.autograd import upfirdn2d as upfirdn2d_triton
 from sdx_kernels.upfirdn2d.reference import upfirdn2d_reference
 
@@ -15,9 +15,9 @@ def upfirdn2d(
     x: Tensor,
     filter: Tensor | None,
     *,
-    up: int | tuple[int, int] = 1,
-    down: int | tuple[int, int] = 1,
-    padding: int | tuple[int, int] | tuple[int, int, int, int] = 0,
+    up: arguments.Pair = 1,
+    down: arguments.Pair = 1,
+    padding: arguments.Sides = 0,
     flip_filter: bool = False,
     gain: float = 1.0,
     impl: dispatch.Impl = "auto",
@@ -31,8 +31,9 @@ def upfirdn2d(
     Args:
         x: float16, bfloat16, float32 or float64 [N, C, H, W], any strides; channels_last is kept. Gradients of any
             order flow through (the op is linear).
-        filter: [taps, taps'] (rows, columns), or [taps] for its outer product with itself, or None for the single tap
-            1. It is used as given, neither normalised nor scaled by ``up``, and gets no gradient.
+        filter: on the device of ``x``, [taps, taps'] (rows, columns), or [taps] for its outer product with itself, or
+            None for the single tap 1. It is used as given, neither normalised nor scaled by ``up``, and gets no
+            gradient.
         up: factor of upsampling, one number or (x, y), columns first as in StyleGAN2's code.
         down: factor of downsampling, likewise.
         padding: one number, (x, y), or (left, right, top, bottom), in pixels of the upsampled image.
@@ -47,7 +48,7 @@ def upfirdn2d(
         KernelError: for another rank or dtype, factors below 1, an output without pixels, or Triton where it cannot
             run.
     """
-    triton = dispatch.runs_triton("upfirdn2d", impl, x=x)
+    triton = dispatch.runs_triton("upfirdn2d", impl, x=x, filter=filter)
     if x.ndim != 4 or x.dtype not in layout.DTYPES:
         raise dispatch.KernelError(
             f"upfirdn2d: expected floating-point images [N, C, H, W], got {x.dtype} {list(x.shape)}"
@@ -57,10 +58,9 @@ def upfirdn2d(
             "upfirdn2d: expected a floating-point filter [taps] or [taps, taps'], "
             f"got {filter.dtype} {list(filter.shape)}"
         )
-    factors = (*_pair(up), *_pair(down))
-    if min(factors) < 1:
-        raise dispatch.KernelError(f"upfirdn2d: expected factors >= 1, got up={up}, down={down}")
-    left, right, top, bottom = _sides(padding)
+    factors = (*arguments.pair("upfirdn2d", "up", up), *arguments.pair("upfirdn2d", "down", down))
+    left, right, top, bottom = arguments.sides("upfirdn2d", padding)
+    gain = arguments.number("upfirdn2d", "gain", gain)
     taps_y, taps_x = (1, 1) if filter is None else (filter.shape[0], filter.shape[-1])
     height = x.shape[2] * factors[1] + top + bottom - taps_y
     width = x.shape[3] * factors[0] + left + right - taps_x
@@ -71,24 +71,8 @@ def upfirdn2d(
         )
     if triton:
         taps = None if filter is None else filter.detach()
-        y: Tensor = upfirdn2d_triton(x, taps, factors, (left, right, top, bottom), flip_filter, float(gain))
+        y: Tensor = upfirdn2d_triton(x, taps, factors, (left, right, top, bottom), flip_filter, gain)
     else:
         y = upfirdn2d_reference(x, filter, factors, (left, right, top, bottom), flip_filter, gain)
     dispatch.checked("upfirdn2d", y)
     return y
-
-
-def _pair(factor: int | tuple[int, int]) -> tuple[int, int]:
-    return (factor, factor) if isinstance(factor, int) else factor
-
-
-def _sides(padding: int | tuple[int, int] | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    if isinstance(padding, int):
-        return padding, padding, padding, padding
-    if len(padding) == 2:
-        return padding[0], padding[0], padding[1], padding[1]
-    if len(padding) == 4:
-        return padding
-    raise dispatch.KernelError(
-        f"upfirdn2d: expected padding as a number, (x, y) or (left, right, top, bottom), got {padding}"
-    )

@@ -135,12 +135,23 @@ def _backward(ctx: Any, upstream: Tensor) -> tuple[Any, ...]:
     up_x, up_y, down_x, down_y = ctx.factors
     left, _, top, _ = ctx.padding
     taps_y, taps_x = _taps(filter)
-    before_x, before_y = taps_x - 1 - left, taps_y - 1 - top
-    after_x = ctx.sides[1] * up_x - upstream.shape[3] * down_x + left - up_x + 1
-    after_y = ctx.sides[0] * up_y - upstream.shape[2] * down_y + top - up_y + 1
-    padding = [before_x, after_x, before_y, after_y]
+    columns = _transposed(ctx.sides[1], upstream.shape[3], up_x, down_x, left, taps_x)
+    rows = _transposed(ctx.sides[0], upstream.shape[2], up_y, down_y, top, taps_y)
     factors = [down_x, down_y, up_x, up_y]
-    return upfirdn2d(upstream, filter, factors, padding, not ctx.flip_filter, ctx.gain), None, None, None, None, None
+    at_x = upfirdn2d(upstream, filter, factors, [*columns, *rows], not ctx.flip_filter, ctx.gain)
+    return at_x, None, None, None, None, None
+
+
+def _transposed(length: int, result: int, up: int, down: int, before: int, taps: int) -> tuple[int, int]:
+    """Return the padding of one axis with which the op from the result back to the source is its transpose.
+
+    Result pixel o meets source pixel i at tap ``i * up + before - o * down``. Read from the source that is tap
+    ``o * down + (taps - 1 - before) - i * up`` of the filter turned round: the zeros before. Those after make the
+    last source pixel the last one that fits.
+    """
+    first = taps - 1 - before
+    last = (length - 1) * up + taps - 1  # under the last tap of the last source pixel
+    return first, last - first - ((result - 1) * down + down - 1)
 
 
 upfirdn2d.register_autograd(_backward, setup_context=_save)

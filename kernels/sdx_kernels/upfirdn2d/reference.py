@@ -69,12 +69,14 @@ def _by_convolution(
     up_x, up_y, down_x, down_y = factors
     n, channels, height, width = x.shape
     if up_x > 1 or up_y > 1:
-        x = pad(x.reshape(n, channels, height, 1, width, 1), (0, up_x - 1, 0, 0, 0, up_y - 1))
-        x = x.reshape(n, channels, height * up_y, width * up_x)
+        spread = x.new_zeros(n, channels, height * up_y, width * up_x)
+        spread[:, :, ::up_y, ::up_x] = x
+        x = spread
     left, right, top, bottom = padding
     even = left == right >= 0 and top == bottom >= 0  # then the convolution pads, and no padded copy is made
     if not even or filter is None:
-        x = pad(x, padding)
+        x = pad(x, [max(side, 0) for side in padding])
+        x = x[:, :, max(-top, 0) : x.shape[2] - max(-bottom, 0), max(-left, 0) : x.shape[3] - max(-right, 0)]
         left = top = 0
     if filter is None:
         return x[:, :, ::down_y, ::down_x]

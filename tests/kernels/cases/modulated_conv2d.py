@@ -45,8 +45,9 @@ def _call(own: bool = False, noise: str | None = None, **options: Any) -> Any:
         elif noise == "tensor":
             side = x.shape[2] * options.get("up", 1), x.shape[3] * options.get("up", 1)
             given = normal(2, 1, *side, seed=5, dtype=torch.float32, grad=False).to(x.device)
+        moved = {key: value.to(x.device) if isinstance(value, Tensor) else value for key, value in options.items()}
         with mock.patch.object(launch, "TABLE", tuple(table)):
-            return modulated_conv2d(x, weight, styles, bias=bias, noise=given, impl=impl, **options)
+            return modulated_conv2d(x, weight, styles, bias=bias, noise=given, impl=impl, **moved)
 
     return call
 

@@ -43,7 +43,7 @@ def _labelled(n: int, count: int, d: int) -> Any:
         return _unit(n, d, 5, dtype, True), _unit(count, d, 6, dtype)
 
     def call(student: Tensor, bank: Tensor, impl: str) -> Any:
-        labels = torch.arange(n) * 7 % count
+        labels = torch.arange(n, device=student.device) * 7 % count
         return prototype_loss(student, bank, labels=labels, scale=16.0, impl=impl)
 
     return make, call

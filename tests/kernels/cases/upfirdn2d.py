@@ -28,7 +28,7 @@ def _make(channels_last: bool = False, *shape: int) -> Any:
 
 
 def _call(filter: Tensor | None, **options: Any) -> Any:
-    return lambda x, impl: upfirdn2d(x, filter, impl=impl, **options)
+    return lambda x, impl: upfirdn2d(x, None if filter is None else filter.to(x.device), impl=impl, **options)
 
 
 def _case(name: str, make: Any, call: Any, launches: int = 1, halo: float = 3.0, **options: Any) -> Case:
@@ -44,7 +44,7 @@ CASES = [
     _case("crop", _make(True), _call(SKEWED, up=2, padding=(-3, 1, 2, -4))),
     _case("uneven", _make(), _call(SKEWED, up=(3, 1), down=(2, 3), padding=(0, 3, 5, 2))),
     _case("strided", lambda dtype: (normal(9, 7, 2, 6, seed=2, dtype=dtype),), lambda x, impl: upfirdn2d(
-        x[:, :, :, ::2].permute(2, 3, 0, 1), BINOMIAL, up=2, padding=2, impl=impl
+        x[:, :, :, ::2].permute(2, 3, 0, 1), BINOMIAL.to(x.device), up=2, padding=2, impl=impl
     )),
     _case("one", _make(False, 1, 1, 1, 1), _call(BINOMIAL, padding=(63, 2, 1, 100))),
     *(

@@ -9,9 +9,9 @@ from typing import cast
 from torch import Tensor
 
 import sdx_kernels
+from sdx_kernels import arguments
 from sdx_kernels.bias_act import Activation
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, activate
-from sdx_kernels.compat import arguments
 from sdx_kernels.dispatch import KernelError
 
 __all__ = ["activation_funcs", "bias_act"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sdx_kernels import upfirdn2d
-from sdx_kernels.compat import arguments
-from sdx_kernels.compat.arguments import Sides
+from sdx_kernels import arguments, upfirdn2d
+from sdx_kernels.arguments import Sides
 from sdx_kernels.compat.nvidia.conv2d_gradfix import conv2d, conv_transpose2d
 from sdx_kernels.dispatch import KernelError
 from sdx_kernels.modulated_conv2d.geometry import pads_of

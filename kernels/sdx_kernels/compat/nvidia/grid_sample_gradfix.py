@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sdx_kernels import layout
-from sdx_kernels.compat import arguments
+from sdx_kernels import arguments, layout
 from sdx_kernels.dispatch import KernelError
 
 __all__ = ["enabled", "grid_sample"]
@@ -48,6 +47,7 @@ def grid_sample(input: Tensor, grid: Tensor) -> Tensor:
                 at = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
                 at = torch.where(inside, at, 0)  # of NaN, anything could have become
                 value = flat.gather(2, at.flatten(1)[:, None].expand(-1, channels, -1)).view_as(total)
+                value = torch.where(inside[:, None], value, 0.0)  # that pixel may be NaN
                 total = total + value * torch.where(inside, share_x * share_y, 0.0)[:, None]
     return total.to(input.dtype)
 

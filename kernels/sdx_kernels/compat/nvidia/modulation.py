@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 import sdx_kernels
-from sdx_kernels.compat import arguments
-from sdx_kernels.compat.arguments import Sides
+from sdx_kernels import arguments
+from sdx_kernels.arguments import Sides
 from sdx_kernels.compat.nvidia.conv2d_gradfix import switchable
 from sdx_kernels.dispatch import KernelError
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 import sdx_kernels
-from sdx_kernels.compat import arguments
-from sdx_kernels.compat.arguments import Pair, Sides
+from sdx_kernels import arguments
+from sdx_kernels.arguments import Pair, Sides
 from sdx_kernels.dispatch import KernelError
 
 __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"]
@@ -39,22 +40,29 @@ def setup_filter(
     Raises:
         KernelError: for another rank, no taps, or two axes with ``separable=True``.
     """
-    taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32)
+    try:
+        taps = torch.as_tensor(1.0 if f is None else f, dtype=torch.float32, device=device)
+    except (TypeError, ValueError) as error:
+        raise KernelError(f"setup_filter: expected f as numbers, got {type(f).__name__}: {error}") from None
+    total_gain = arguments.number("setup_filter", "gain", gain)
     if taps.ndim > 2 or not taps.numel():
         raise KernelError(f"setup_filter: expected f as [taps] or [rows, columns], got shape {list(taps.shape)}")
     if taps.ndim == 2 and separable:
         raise KernelError(f"setup_filter: expected f as [taps] for separable=True, got shape {list(taps.shape)}")
-    taps = taps.reshape(1) if taps.ndim == 0 else taps
-    if separable is None:
-        separable = taps.ndim == 1 and len(taps) >= _SEPARABLE_TAPS
-    if taps.ndim == 1 and not separable:
-        taps = torch.outer(taps, taps)
-    if normalize:
-        taps = taps / taps.sum()
-    if flip_filter:
-        taps = taps.flip(tuple(range(taps.ndim)))
-    share: float = float(gain) ** (taps.ndim / 2)
-    return (taps * share).to(device)
+    # One factor for all taps, found first: of a filter of one axis it counts for either axis.
+    total = float(taps.sum()) if normalize else 1.0
+    if total == 0.0:
+        raise KernelError("setup_filter: expected f with a sum other than 0 for normalize=True, got 0")
+    if taps.ndim == 2:
+        filter = taps * (total_gain / total)
+    else:
+        line = taps.reshape(-1)
+        keep = len(line) >= _SEPARABLE_TAPS if separable is None and taps.ndim == 1 else bool(separable)
+        if keep and total_gain < 0:
+            raise KernelError(f"setup_filter: expected gain >= 0 for a filter of one axis, got {gain}")
+        line = line / total
+        filter = line * math.sqrt(total_gain) if keep else torch.outer(line, line) * total_gain
+    return filter.flip(tuple(range(filter.ndim))) if flip_filter else filter
 
 
 def upfirdn2d(

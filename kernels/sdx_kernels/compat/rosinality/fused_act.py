@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sdx_kernels import bias_act
-from sdx_kernels.compat import arguments
+from sdx_kernels import arguments, bias_act
 
 __all__ = ["FusedLeakyReLU", "fused_leaky_relu"]
 

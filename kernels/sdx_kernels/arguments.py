@@ -1,9 +1,11 @@
-"""What the compatible layers accept: numbers, pairs and sides as tuples or lists, and the names of implementations."""
+"""What the ops accept: tensors, plain numbers, pairs and sides as tuples or lists."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 from sdx_kernels.dispatch import Impl, KernelError
@@ -13,6 +15,9 @@ Pair = int | Sequence[int]
 
 Sides = int | Sequence[int]
 """One number, (x, y), or (left, right, top, bottom)."""
+
+_LARGEST = 3.4028234e38
+_NUMBERS = (int, float, np.integer, np.floating)
 
 _IMPLEMENTATIONS: dict[str, Impl] = {"cuda": "auto", "ref": "reference"}
 
@@ -28,6 +33,33 @@ def tensor(op: str, name: str, value: object, shape: str, ranks: Sequence[int]) 
     if value.ndim not in ranks or not value.is_floating_point():
         raise KernelError(f"{op}: expected floating-point {name} {shape}, got {value.dtype} {list(value.shape)}")
     return value
+
+
+def number(op: str, name: str, value: object) -> float:
+    """Return ``value`` as a float. A tensor would make the device wait, and get no gradient.
+
+    Raises:
+        KernelError: unless it is a real number, and finite as a float32.
+    """
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
+        raise KernelError(f"{op}: expected {name} as a number, got {type(value).__name__}")
+    given = float(value)
+    if not math.isfinite(given) or abs(given) > _LARGEST:
+        raise KernelError(f"{op}: expected {name} as a finite number of float32, got {value}")
+    return given
+
+
+def limit(op: str, value: object) -> float | None:
+    """Return a clamp, or None for none.
+
+    Raises:
+        KernelError: unless it is a number above 0 or None; infinity is a number here.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, _NUMBERS) or isinstance(value, bool) or not float(value) > 0:
+        raise KernelError(f"{op}: expected clamp > 0 or None, got {value!r}")
+    return float(value)
 
 
 def numbers(op: str, name: str, value: int | Sequence[int], lengths: Sequence[int], shape: str) -> tuple[int, ...]:
