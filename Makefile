@@ -9,7 +9,7 @@ SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/core
 .PHONY: help setup demo test lint format bench mutate-kernels compile-gate clean
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
 
 $(STAMP): $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "sdx needs Python >= 3.11: make PYTHON=/path/to/python3.11 ..."; exit 1; }
@@ -56,4 +56,4 @@ compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6 t
 	for arch in 80 90; do PYTHONPATH=kernels $(if $(TRITON),.venv-triton-$(TRITON),$(VENV))/bin/python tests/kernels/compile_gate.py $$arch || exit 1; done
 
 clean: ## Remove the environment and every build output
-	rm -rf $(VENV) rust/target dist
+	rm -rf $(VENV) .venv-triton-* rust/target dist

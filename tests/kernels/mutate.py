@@ -72,7 +72,11 @@ FAULTS = [
         ("gain skipped", "(z * gain)", "z"),
         ("32-bit offset", "(program // (tiles * groups)).to(tl.int64)", "program // (tiles * groups)"),
     ),
-    *_faults("upfirdn2d", "autograd.py", ("padding of the derivative + 1", "taps_y - 1 - top", "taps_y - top")),
+    *_faults(
+        "upfirdn2d",
+        "autograd.py",
+        ("padding of the derivative + 1", "first = taps - 1 - before", "first = taps - before"),
+    ),
     *_faults(
         "crop_resize",
         "kernel.py",
@@ -81,7 +85,27 @@ FAULTS = [
         ("gradient beyond the clamp", "tl.abs(value) <= clamp", "tl.abs(value) <= 2 * clamp"),
         ("wrong neighbour of the coarser part", "(tap // 2) * (y % 2 * 2 - 1)", "(tap // 2) * (1 - y % 2 * 2)"),
         ("place of a size", "segments + 4 * s + 3), place)", "segments + 4 * s + 3) * 0, place)"),
+        (
+            "rows of the coarser part by its columns' stride",
+            "source_y.to(tl.int64) * skip_y",
+            "source_y.to(tl.int64) * skip_x",
+        ),
+        (
+            "32-bit place",
+            "place + (plane * side * side)[None, :] + pixel[:, None]",
+            "place + (plane.to(tl.int32) * side.to(tl.int32) * side.to(tl.int32))[None, :] + pixel[:, None]",
+        ),
         ("pixels of weight 0 are read", "(weight_x != 0)\n        y =", "valid\n        y ="),
+    ),
+    *_faults(
+        "crop_resize",
+        "autograd.py",
+        ("order of a second derivative", "direction = layout.like(direction, image)", "direction = direction.clone()"),
+        (
+            "filter of the coarser part's gradient",
+            "[1, 1, 2, 2], [1, 1, 1, 1], True",
+            "[1, 1, 2, 2], [2, 0, 1, 1], True",
+        ),
     ),
     *_faults(
         "modulated_conv2d",

@@ -26,3 +26,4 @@ def test_the_readme_has_the_rows_of_the_cost_model() -> None:
     assert f"| {' | '.join(study.COLUMNS)} |" in readme
     for layer in study.layers():
         assert study.row(layer) in readme
+    assert study.sums() in readme

@@ -38,7 +38,7 @@ def _case(
 ) -> Case:
     backward = {**BACKWARD, "upfirdn2d_kernel": 1} if skip else BACKWARD
     # Tiles that meet within a line, and lines that two tiles read, are read twice; so is what several sizes share.
-    halo = 3.0
+    halo = 1.9
     return Case(
         f"crop_resize-{name}",
         "crop_resize",

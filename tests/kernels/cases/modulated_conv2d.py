@@ -58,7 +58,7 @@ def _forward(name: str, launches: dict[str, int], call: Any, channels_last: bool
 
 
 # The tiles of a convolution and of a low-pass read their borders, and a small layer's its whole weight, anew.
-_HALO = 12.0
+_HALO = 1.15
 
 CASES = [
     *(

@@ -50,7 +50,7 @@ def _labelled(n: int, count: int, d: int) -> Any:
 
 
 # A bank is read by every block of rows (32 of them in the backward pass), and rows by every split of the bank.
-_HALO = 6.0
+_HALO = 2.7
 
 CASES = [
     *(
