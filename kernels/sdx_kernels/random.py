@@ -66,7 +66,7 @@ class NoiseKey:
         return noise.view(-1, 1, height, pitch)[..., :width] * self.strength
 
     def row(self, width: int) -> int:
-        """Return the pixels from one row to the next of an image ``width`` wide; raises KernelError if they are less."""
+        """Return the pixels from one row to the next where ``width`` are drawn; raises KernelError if they are less."""
         if self.pitch is not None and self.pitch < width:
             raise KernelError(f"NoiseKey: expected a pitch of at least {width}, the width drawn, got {self.pitch}")
         return width if self.pitch is None else self.pitch
