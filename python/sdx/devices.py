@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -38,7 +39,7 @@ def using(device: torch.device, *, exact: bool) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    cudnn = torch.backends.cudnn
+    cudnn: Any = torch.backends.cudnn
     before = cudnn.deterministic, cudnn.benchmark, cudnn.conv.fp32_precision
     cudnn.deterministic, cudnn.benchmark = True, False  # resuming promises the bits of the run that was not stopped
     cudnn.conv.fp32_precision = "ieee" if exact else "tf32"

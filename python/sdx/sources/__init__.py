@@ -112,8 +112,8 @@ def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
 
 
 def samples(source: LatentSource | IndexSource, count: int) -> Tensor:
-    """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1]."""
-    return by_number(source, torch.arange(count)).face
+    """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1], on the host."""
+    return by_number(source, torch.arange(count)).face.cpu()
 
 
 def strips(source: LatentSource | IndexSource, count: int, steps: int) -> Tensor:
