@@ -41,7 +41,7 @@ class CudaRecorder:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types no Stream
 
     def record(self, function: Callable[[], T]) -> tuple[Callable[[], None], T]:
         """See `Recorder.record`; raises ConfigError for a function that waits for the device or goes to the host."""
