@@ -122,10 +122,10 @@ class Graphed(Generic[T]):
         return recorded.outputs
 
     def _record(self, recorder: Recorder, inputs: tuple[Tensor | None, ...]) -> _Recorded[T]:
-        with torch.inference_mode(False), torch.no_grad():  # buffers made in inference mode could not be filled later
+        with torch.inference_mode(False):  # buffers and outputs are for later calls too, in whatever mode those are
             buffers = [None if tensor is None else tensor.detach().clone() for tensor in inputs]
-            before = [(tensor, tensor.clone()) for tensor in self._changes()]
-        replay, outputs = recorder.record(lambda: self._function(*buffers))
+            before = [(tensor, tensor.detach().clone()) for tensor in self._changes()]
+            replay, outputs = recorder.record(lambda: self._function(*buffers))
         with torch.no_grad():
             for tensor, value in before:
                 tensor.copy_(value)
