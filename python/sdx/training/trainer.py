@@ -61,9 +61,9 @@ class Trainer:
     ) -> None:
         self.config = config
         self.source = source
-        self.frozen = Frozen(
-            source, teacher, config.augment, random, device, graphs.recorder(config.graphs, device)
-        )  # its graphs share no memory with the students'
+        # A recorder of its own: its graphs share no memory with the students'.
+        recorder = graphs.recorder(config.graphs, device)
+        self.frozen = Frozen(source, teacher, config.augment, random, device, recorder)
         self.device = device
         self.learners = learners
         self.sampler = sampler

@@ -15,7 +15,7 @@ from sdx import recipes, sources, students, teachers
 from sdx.config import AugmentConfig, OptimizerConfig, SourceConfig
 from sdx.random import Philox
 from sdx.teachers import Embedder
-from sdx.training import graphs, run
+from sdx.training import graphs, run, tracking
 from sdx.training.frozen import Frozen
 from sdx.training.graphs import MOST, Graphed
 from sdx.training.learner import Learner, TrainingError
@@ -138,6 +138,19 @@ def test_a_recorded_students_steps_are_its_steps() -> None:
         assert [name for name in wanted if not torch.equal(wanted[name], ours[name])] == []
 
 
+def test_gradients_are_those_of_the_graph_that_was_replayed() -> None:
+    """A replay writes where its own recording did, whatever has been recorded since."""
+    learner = _learner(FakeRecorder())
+    weight = next(learner.student.parameters())
+    found = []
+    for size in (4, 3, 4, 3):
+        _steps(learner, (size,))
+        found.append(weight.grad)
+    assert found[0] is found[2]
+    assert found[1] is found[3]
+    assert found[0] is not found[1]
+
+
 def test_a_recorded_loss_that_is_no_number_changes_no_weight() -> None:
     learner = _learner(FakeRecorder())
     _steps(learner, (4,))
@@ -258,8 +271,8 @@ def _train(folder: Path, source: str) -> tuple[dict[str, Tensor], list[Any]]:
     files = sorted(folder.glob("students/*/model.safetensors"))
     assert len(files) == 2
     weights = {f"{f.parent.name}.{k}": v for f in files for k, v in artefact.load(f).network.state_dict().items()}
-    lines = [line for line in (folder / "metrics.jsonl").read_text().splitlines() if '"validate"' in line]
-    return weights, lines
+    rows = [row for row in tracking.read(folder / "metrics.jsonl") if row["event"] in ("train", "validate")]
+    return weights, [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows]
 
 
 @pytest.mark.parametrize("source", ["stylegan2", "simface"])
@@ -275,5 +288,6 @@ def test_a_run_of_recorded_work_is_the_run(tmp_path: Path, source: str, monkeypa
     recorded, rows_recorded = _train(tmp_path / "recorded", source)
     assert [name for name in plain if not torch.equal(plain[name], recorded[name])] == []
     assert rows == rows_recorded
-    assert len(rows) == 5
+    assert len(rows) == 10 + 5
+    assert source == "simface" or any(0 < row.get("teacher_cosine_to_parent", 0) < 0.999 for row in rows)
     assert [(r.recorded, r.replayed) for r in recorders] == [(2, 20), (1, 10)]  # two students; source and teacher
