@@ -30,8 +30,8 @@ class Source(Protocol):
     `unknown`), for the artefact of whatever learns from them; ``classes`` is the number of labels, 0 without labels;
     ``skipped`` names the images that could not be read so far.
 
-    A latent source may say ``capturable = True``: on a GPU its ``draw`` then neither waits for the device nor goes to the
-    host, and reads tensors alone that stay where they are, so that a graph can record it.
+    A latent source may say ``capturable = True``: on a GPU its ``draw`` then neither waits for the device nor goes to
+    the host, and reads tensors alone that stay where they are, so that a graph can record it.
     """
 
     name: str
