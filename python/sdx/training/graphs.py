@@ -32,7 +32,10 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records CUDA graphs, all of which share one pool of memory: their replays must follow each other.
+    """Records CUDA graphs, all of which share one pool of memory.
+
+    Replays must follow each other on one stream, and one may overwrite the outputs of graphs that were recorded after
+    it: use the outputs of a step before the next step begins, and replay within a step in the order of recording.
 
     Args:
         device: a CUDA device with its index.
