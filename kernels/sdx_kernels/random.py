@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sdx_kernels.dispatch import KernelError
+
 _MULTIPLIER = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _WORD = 0xFFFFFFFF
@@ -43,6 +45,8 @@ class NoiseKey:
         stream: in [0, 2**32), what the numbers are for.
         offset: number of this layer's first pixel among all that an image needs.
         strength: multiplier, a number or a tensor with one value (gradients flow to it).
+        pitch: pixels from one row to the next, at least the width of what is drawn; more than that where a window of a
+            wider image is drawn, whose first pixel is ``offset``. None for a whole image.
     """
 
     seed: int
@@ -50,11 +54,22 @@ class NoiseKey:
     stream: int
     offset: int = 0
     strength: float | Tensor = 1.0
+    pitch: int | None = None
 
     def image(self, height: int, width: int) -> Tensor:
-        """Return the noise, float32 [N, 1, height, width]; a roi of it is cut from the whole."""
-        noise = normals(self.seed, self.stream, self.index, height * width, offset=self.offset)
-        return noise.view(-1, 1, height, width) * self.strength
+        """Return the noise, float32 [N, 1, height, width]; a roi of it is cut from the whole.
+
+        Raises KernelError for a pitch below the width.
+        """
+        pitch = self.row(width)
+        noise = normals(self.seed, self.stream, self.index, height * pitch, offset=self.offset)
+        return noise.view(-1, 1, height, pitch)[..., :width] * self.strength
+
+    def row(self, width: int) -> int:
+        """Return the pixels from one row to the next where ``width`` are drawn; raises KernelError if they are less."""
+        if self.pitch is not None and self.pitch < width:
+            raise KernelError(f"NoiseKey: expected a pitch of at least {width}, the width drawn, got {self.pitch}")
+        return width if self.pitch is None else self.pitch
 
 
 def philox(seed: int, stream: int, index: Tensor, count: int, *, offset: int = 0) -> Tensor:

@@ -33,6 +33,10 @@ class Settings(Section):
 
     may_change: ClassVar[frozenset[str]] = frozenset()
 
+    def decisive(self) -> dict[str, Any]:
+        """Return the values by which two configurations are told apart, as JSON."""
+        return self.model_dump(mode="json")
+
 
 C = TypeVar("C", bound=Settings)
 S = TypeVar("S", bound=Section)
@@ -129,7 +133,7 @@ class RunConfig(Settings):
     """Everything that decides a run's result. Recipes return one; a run folder stores it as config.toml."""
 
     may_change = frozenset(
-        {"images", "eval", "baselines", "log_every", "validate_every", "eval_every", "checkpoint_every"}
+        {"images", "eval", "baselines", "log_every", "validate_every", "eval_every", "checkpoint_every", "graphs"}
     )
 
     recipe: str
@@ -147,6 +151,12 @@ class RunConfig(Settings):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="format of convolutions; auto = what the processor has, fixed when the run starts"
     )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N; auto = CUDA where there is one, fixed when the run starts",
+    )
+    graphs: bool = Field(True, description="on CUDA, replay a batch's work as recorded graphs; the same operations")
     eval: tuple[str, ...] = Field(("sim",), description="verification sets of the final table")
     baselines: bool = Field(False, description="random-weight student and pixel PCA in the final table")
     held_out: int = Field(512, ge=0, description="images of the fixed validation draw")
@@ -154,6 +164,11 @@ class RunConfig(Settings):
     validate_every: int | None = Field(None, ge=1)
     eval_every: int | None = Field(None, ge=1)
     checkpoint_every: int | None = Field(None, ge=1)
+
+    def decisive(self) -> dict[str, Any]:
+        """See `Settings.decisive`; a GPU stands for its like, and a folder without a device was made on a CPU."""
+        device = "cuda" if self.device.startswith("cuda") else "cpu"
+        return super().decisive() | {"device": device}
 
     @model_validator(mode="after")
     def _consistent(self) -> RunConfig:
@@ -222,7 +237,7 @@ def load(path: Path, kind: type[C]) -> C:
 
 def differences(old: C, new: C) -> list[str]:
     """Return one line for each key that differs and may not change on resume."""
-    a, b = dict(_flatten(old.model_dump(mode="json"))), dict(_flatten(new.model_dump(mode="json")))
+    a, b = dict(_flatten(old.decisive())), dict(_flatten(new.decisive()))
     keys = [key for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
     return [
         f"{key}: {a.get(key)} in the run folder, {b.get(key)} now"

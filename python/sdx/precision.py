@@ -1,4 +1,4 @@
-"""Number formats: a pure function of what the processor has, resolved once a run and stored in it.
+"""Number formats: a pure function of what the processor or GPU has, resolved once a run and stored in it.
 
 Without bfloat16 instructions a processor emulates the format at a hundredth of its speed; with them a convolution takes
 half the time. What is small or decides alone stays in float32 everywhere: mapping, styles, dcoef, colours, the last
@@ -25,7 +25,7 @@ class Policy:
     """What a run computes in.
 
     Args:
-        name: ``fp32`` everywhere, or ``bf16`` for the convolutions of what is frozen and of students.
+        name: ``fp32`` everywhere, or ``bf16`` for the convolutions of what is frozen and, on a CPU, of students.
         reason: why, in words.
     """
 
@@ -37,6 +37,8 @@ class Policy:
         """Format of the convolutions."""
         return torch.bfloat16 if self.name == "bf16" else torch.float32
 
+
+_BF16_CAPABILITY = (8, 0)
 
 FULL = Policy("fp32", "asked for")
 """float32 everywhere: what references, evaluation and files use."""
@@ -50,6 +52,24 @@ def resolve(capabilities: dict[str, Any] | None = None) -> Policy:
     if found.get("avx512_bf16"):
         return Policy("bf16", "the processor has AVX-512 for bfloat16")
     return Policy("fp32", "the processor has no instructions for bfloat16")
+
+
+def of(device: torch.device) -> Policy:
+    """Return the policy of a device."""
+    return of_gpu(torch.cuda.get_device_capability(device)) if device.type == "cuda" else resolve()
+
+
+def of_gpu(capability: tuple[int, int]) -> Policy:
+    """Return the policy of a GPU of a compute capability."""
+    name = "{}.{}".format(*capability)
+    if capability >= _BF16_CAPABILITY:
+        return Policy("bf16", f"a GPU of compute capability {name} has bfloat16")
+    return Policy("fp32", f"a GPU of compute capability {name} has no bfloat16")
+
+
+def of_students(policy: Policy, device: torch.device) -> Policy:
+    """Return the policy of students: the run's on a CPU, float32 on a GPU, where half of it has not been measured."""
+    return policy if device.type == "cpu" else FULL
 
 
 def probe(seconds: float = 0.1) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -69,7 +70,7 @@ class Student(nn.Module):
         training: str = "",
         scores: Mapping[str, Any] | None = None,
     ) -> Artefact:
-        """Return the student as a complete artefact, ready for `sdx.weights.artefact.save`.
+        """Return the student as a complete artefact on the host, ready for `sdx.weights.artefact.save`.
 
         Args:
             licence: of the weights themselves; the chain may bind them further.
@@ -86,7 +87,9 @@ class Student(nn.Module):
             training=training,
             scores=dict(scores or {}),
         )
-        return Artefact(self.network, self.spec, meta)
+        on_host = all(parameter.device.type == "cpu" for parameter in self.network.parameters())
+        network = self.network if on_host else copy.deepcopy(self.network).cpu()
+        return Artefact(network, self.spec, meta)
 
 
 def build(

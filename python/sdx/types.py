@@ -6,11 +6,12 @@ Faces are float32 [B, 3, S, S], RGB, in [-1, 1], everywhere outside a network.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,6 +47,10 @@ class Stream(IntEnum):
 class Random(Protocol):
     """Counter-based random numbers of one seed: a pure function of (stream, index, element), see `sdx.random`."""
 
+    @property
+    def seed(self) -> int:
+        """The seed; with stream, index and element, `sdx_kernels.random` draws the same numbers on a GPU."""
+
     def normals(self, stream: Stream, index: NDArray[np.int64], count: int) -> NDArray[np.float32]:
         """Return standard normals, float32 [len(index), count]."""
 
@@ -62,7 +67,7 @@ class Proposal:
 
     Args:
         index: int64 [B], the image's number; it keys every random number of that image.
-        latent: float32 [B, L], or None for sources that have no latent.
+        latent: float32 [B, L] on the source's device, or None for sources that have no latent; all else on the host.
         parent: int64 [B], index of the image this one was derived from, -1 for a root.
         scale: float32 [B], size of the perturbation away from the parent, 0 for a root.
     """
@@ -81,7 +86,7 @@ class Batch:
     """Faces drawn by a source.
 
     Args:
-        index: int64 [B].
+        index: int64 [B], on the host, whose random numbers it keys; all else may be on a GPU.
         face: float32 [B, 3, S, S], RGB in [-1, 1], in the source's frame.
         latent: float32 [B, L] of latent sources.
         target: float32 [B, D], a stored teacher embedding; where present no teacher pass runs.
@@ -98,6 +103,12 @@ class Batch:
 
     def __len__(self) -> int:
         return self.index.shape[0]
+
+    def on(self, device: torch.device) -> Batch:
+        """Return the batch with all but its numbers on a device; tensors that are there already are kept."""
+        names = ("face", "latent", "target", "label", "group")
+        there = {name: tensor for name in names if (tensor := getattr(self, name)) is not None}
+        return replace(self, **{name: tensor.to(device) for name, tensor in there.items()})
 
 
 @dataclass(frozen=True)

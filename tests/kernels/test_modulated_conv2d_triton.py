@@ -159,6 +159,21 @@ def test_noise_of_the_epilogue_is_the_hosts() -> None:
     assert torch.equal(y.flatten(1), normals(2**64 - 3, 2**32 - 1, index, 15, offset=7))
 
 
+@pytest.mark.parametrize("roi", [None, (1, 2, 3, 5)])
+def test_noise_of_the_epilogue_in_a_window_is_that_of_the_whole(roi: tuple[int, int, int, int] | None) -> None:
+    index = torch.tensor([5, 2**40 + 3])
+    whole = normals(7, 3, index, 8 * 11, offset=4).view(2, 1, 8, 11)
+    key = NoiseKey(7, index, 3, offset=4 + 2 * 11 + 3, pitch=11)
+    weight, styles = torch.zeros(1, 1, 1, 1), torch.ones(2, 1)
+    y = modulated_conv2d(torch.zeros(2, 1, 3, 5), weight, styles, noise=key, roi=roi, impl="triton")
+    top, left, bottom, right = roi or (0, 0, 3, 5)
+    assert torch.equal(y, whole[:, :, 2 + top : 2 + bottom, 3 + left : 3 + right])
+    packed = PackedWeight.of(weight)
+    x = torch.zeros(2, 1, 3, 5).contiguous(memory_format=torch.channels_last)
+    y, _ = styled_layer(x, packed, torch.ones(2, 1), noise=key, act="linear", impl="triton")
+    assert torch.equal(y, whole[:, :, 2:5, 3:8])
+
+
 def test_two_configurations_of_a_kernel_agree() -> None:
     x, weight = torch.randn(2, 5, 9, 7), torch.randn(7, 5, 3, 3)
     rest = (None, None, None, fused.NO_KEY, None, "tanh", 0.2, 1.0, None, None)

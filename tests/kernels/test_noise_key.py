@@ -49,3 +49,20 @@ def test_a_convolution_takes_a_key_for_its_noise() -> None:
     assert torch.equal(got, wanted)
     with pytest.raises(KernelError, match=r"noise key with int64 index \[2\]"):
         modulated_conv2d(x, weight, styles, padding=1, noise=NoiseKey(9, torch.arange(3), 3))
+
+
+def test_a_window_has_the_noise_of_the_whole() -> None:
+    index = torch.tensor([4, 2**40])
+    whole = NoiseKey(9, index, 3, offset=5, strength=0.5).image(6, 7)
+    window = NoiseKey(9, index, 3, offset=5 + 2 * 7 + 3, strength=0.5, pitch=7)
+    assert torch.equal(window.image(4, 3), whole[:, :, 2:6, 3:6])
+    with pytest.raises(KernelError, match="expected a pitch of at least 8, the width drawn, got 7"):
+        window.image(4, 8)
+
+
+@pytest.mark.parametrize("roi", [None, (1, 2, 4, 3)])
+def test_a_convolution_takes_a_window_of_the_noise(roi: tuple[int, int, int, int] | None) -> None:
+    x, weight, styles = torch.randn(2, 3, 4, 4), torch.randn(5, 3, 3, 3), torch.randn(2, 3)
+    key = NoiseKey(9, torch.tensor([4, 2]), 3, offset=11, strength=0.5, pitch=9)
+    got = modulated_conv2d(x, weight, styles, noise=key, padding=1, roi=roi)
+    assert torch.equal(got, modulated_conv2d(x, weight, styles, noise=key.image(4, 4), padding=1, roi=roi))

@@ -29,6 +29,7 @@ LAYERS = (
         "plugins",
         "recipes",
         "config",
+        "devices",
         "files",
         "slices",
         "precision",

@@ -36,7 +36,7 @@ def styled(
     first_row, first_column, last_row, last_column = geometry.needed(x, kernel)
     part = x[:, :, first_row:last_row, first_column:last_column]
     size = [bottom - top, right - left]
-    values, index, key = fused.noise_arguments(noise, n, geometry.size[1], top * geometry.size[1] + left)
+    values, index, key = fused.noise_arguments(noise, n, geometry.size[1], (top, left))
     packed = weight if geometry.up == 1 else weight.flip((2, 3)).transpose(0, 1)
     implicit = uses_conv_kernel(x, len(weight))
     none = None, None, None, None, None, None

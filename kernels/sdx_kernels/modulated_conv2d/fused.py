@@ -17,25 +17,27 @@ NO_KEY = (0, 0, 0, 0, 0)
 _Noise = tuple[Tensor | None, Tensor | None, Sequence[int]]
 
 
-def noise_arguments(noise: Tensor | NoiseKey | None, n: int, width: int, start: int = 0) -> _Noise:
+def noise_arguments(noise: Tensor | NoiseKey | None, n: int, width: int, corner: tuple[int, int] = (0, 0)) -> _Noise:
     """Return noise as the kernels take it: values or strength, image numbers, and integers as in `NO_KEY`.
 
     Args:
         noise: a tensor [N or 1, 1, H, width] or [H, width], or a key.
         n: images.
         width: of the whole result, of which the kernel may draw a part.
-        start: number of the part's first pixel.
+        corner: row and column of the part's first pixel.
     """
     if noise is None:
         return None, None, NO_KEY
     if isinstance(noise, NoiseKey):
         strength = torch.as_tensor(noise.strength, dtype=torch.float32).to(noise.index.device).reshape(1)
         seed = noise.seed & 0xFFFFFFFF, noise.seed >> 32
-        return strength, noise.index.contiguous(), (*seed, noise.stream, noise.offset + start, width)
+        pitch = noise.row(width)
+        start = noise.offset + corner[0] * pitch + corner[1]
+        return strength, noise.index.contiguous(), (*seed, noise.stream, start, pitch)
     whole = noise.expand(n, *noise.shape[-3:]) if noise.ndim == 4 else noise.expand(n, 1, *noise.shape)
     if whole.stride(3) != 1 or whole.stride(2) != width:
         whole = whole.contiguous()
-    return whole, None, (0, 0, 0, start, width)
+    return whole, None, (0, 0, 0, corner[0] * width + corner[1], width)
 
 
 @torch.library.custom_op("sdx_kernels::styled_epilogue", mutates_args=())

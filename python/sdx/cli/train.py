@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sdx import config as configuration
-from sdx import recipes
+from sdx import devices, recipes
 from sdx.errors import ConfigError
 from sdx.report import curve, grid
 from sdx.training import forecast, run, tracking
@@ -99,7 +99,9 @@ def _table(rows: Sequence[Row]) -> Table:
 
 def _print_forecast(config: configuration.RunConfig) -> None:
     click.echo(configuration.dump(config))
-    found = forecast.measure(config, run.build(config))
+    parts = run.build(config)
+    with devices.using(parts.device, exact=config.precision == "fp32"):
+        found = forecast.measure(config, parts)
     for network in found.networks:
         click.echo(f"student {network.name}: {network.parameters:,} parameters, {network.macs / 1e6:.1f} MMACs a face")
     click.echo(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sdx import plugins
 from sdx.config import SOURCES, SourceConfig
+from sdx.devices import CPU
 from sdx.errors import ConfigError
 from sdx.precision import FULL, Policy
 from sdx.sources.folder import FolderSource
@@ -28,6 +29,9 @@ class Source(Protocol):
     ``statement`` says in words what the faces are and ``licence`` what binds them (SPDX, `non-commercial` or
     `unknown`), for the artefact of whatever learns from them; ``classes`` is the number of labels, 0 without labels;
     ``skipped`` names the images that could not be read so far.
+
+    A latent source may say ``capturable = True``: on a GPU its ``draw`` then neither waits for the device nor goes to
+    the host, and reads tensors alone that stay where they are, so that a graph can record it.
     """
 
     name: str
@@ -47,7 +51,10 @@ class LatentSource(Source, Protocol):
     """rms(w - w_mean) of a root latent's coordinates, the unit of the sampler's noise."""
 
     def root(self, index: Tensor) -> Tensor:
-        """Return the latents float32 [B, L] of fresh images int64 [B], a pure function of each index."""
+        """Return the latents float32 [B, L] of fresh images int64 [B], a pure function of each index.
+
+        Numbers come on the host; latents and faces are where the source computes.
+        """
 
     def draw(self, index: Tensor, latent: Tensor) -> Batch:
         """Return the faces of latents float32 [B, L]; all other randomness is keyed by index."""
@@ -61,8 +68,12 @@ class IndexSource(Source, Protocol):
         """Return the faces of image numbers int64 [B]; numbers from `HELD_OUT` on are never trained on."""
 
 
-def build(config: SourceConfig, random: Random, policy: Policy = FULL) -> LatentSource | IndexSource:
-    """Return the configured source, a generator's convolutions in the policy's format.
+def build(
+    config: SourceConfig, random: Random, policy: Policy = FULL, device: torch.device = CPU
+) -> LatentSource | IndexSource:
+    """Return the configured source, a generator on the device with its convolutions in the policy's format.
+
+    All other sources draw on the host, wherever the run computes.
 
     Raises ConfigError for an unknown kind, DataError for unreadable data, ArtefactError for a generator that is none.
     """
@@ -82,6 +93,7 @@ def build(config: SourceConfig, random: Random, policy: Policy = FULL) -> Latent
                 random=random,
                 dtype=policy.convolutions,
                 low_resolutions=config.low_resolutions,
+                device=device,
             )
         case "folder":
             if config.path is None:
@@ -103,8 +115,8 @@ def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
 
 
 def samples(source: LatentSource | IndexSource, count: int) -> Tensor:
-    """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1]."""
-    return by_number(source, torch.arange(count)).face
+    """Return the first ``count`` faces that a run trains on, float32 [count, 3, S, S], in [-1, 1], on the host."""
+    return by_number(source, torch.arange(count)).face.cpu()
 
 
 def strips(source: LatentSource | IndexSource, count: int, steps: int) -> Tensor:
@@ -116,7 +128,7 @@ def strips(source: LatentSource | IndexSource, count: int, steps: int) -> Tensor
         raise ConfigError(f"{source.name}: expected a source with latents to go from one to another, got one without")
     index = torch.arange(2 * count)
     start, end = source.root(index[::2]), source.root(index[1::2])
-    share = torch.linspace(0, 1, steps)[None, :, None]
+    share = torch.linspace(0, 1, steps, device=start.device)[None, :, None]
     latent = torch.lerp(start[:, None], end[:, None], share).flatten(0, 1)
     return source.draw(index[::2].repeat_interleave(steps), latent).face
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.resources
 import math
 import re
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sdx.align import FRAMES
+from sdx.devices import CPU
 from sdx.errors import ArtefactError, ConfigError
 from sdx.networks.stylegan2 import Generator, GeneratorConfig, Synthesis, normalise_z
 from sdx.slices import over_slices
@@ -19,6 +21,7 @@ from sdx.sources.synthesis import FrozenSynthesis, Region
 from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
 from sdx.weights import generator as artefacts
 from sdx.weights.generator import GeneratorArtefact, GeneratorMeta
+from sdx_kernels import NoiseKey
 
 Noise = Literal["random", "const", "none"]
 
@@ -39,6 +42,8 @@ class StyleGAN2Source:
         random: random numbers of the run's seed.
         dtype: number format of the convolutions.
         low_resolutions: how many of the highest resolutions have that format, None for all; the rest is float32.
+        device: where w and faces are made. z is drawn on the host; the layers' noise too on a CPU, elsewhere in the
+            layers themselves, the same numbers.
 
     Raises:
         ConfigError: for a psi that is not a finite number, and a size that the generator does not draw.
@@ -46,6 +51,8 @@ class StyleGAN2Source:
     """
 
     classes = 0
+    capturable = True
+    """On a GPU, `draw` is work of the device alone if its arguments are there, so that a graph can record it."""
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class StyleGAN2Source:
         random: Random,
         dtype: torch.dtype = torch.float32,
         low_resolutions: int | None = None,
+        device: torch.device = CPU,
     ) -> None:
         if not (math.isfinite(psi) and -2 <= psi <= 2):
             raise ConfigError(f"source.psi: expected a number from -2 to 2, got {psi}; 1 is no truncation")
@@ -70,8 +78,9 @@ class StyleGAN2Source:
             [f"faces drawn by {meta.name}", *(f"{o.role} {o.name}: {o.data}" for o in meta.provenance)]
         )
         self.skipped: list[str] = []
+        self.device = device
         self.mapping = self.artefact.network.mapping
-        self.synthesis = FrozenSynthesis(self.artefact.network.synthesis, dtype, low_resolutions)
+        self.synthesis = FrozenSynthesis(self.artefact.network.synthesis, dtype, low_resolutions, device)
         resolution = self.artefact.network.config.resolution
         self._region = _pixels(FRAMES[self.frame], resolution)
         if self._region is not None:  # the aligned face is all that anybody looks at
@@ -81,8 +90,15 @@ class StyleGAN2Source:
             raise ConfigError(f"source.size: expected {resolution}, what {meta.name} draws, or none, got {size}")
         self._noise: Noise = noise
         self._random = random
+        self._const_noise = None
+        if noise == "const":
+            self._const_noise = [
+                layer.noise_const.to(device)[None, None] for layer in self.artefact.network.synthesis.layers()
+            ]
         w = self._w(torch.arange(HELD_OUT, HELD_OUT + _RMS_FROM), 1.0)
-        self.latent_rms = float((w - w.mean(0)).square().mean().sqrt())
+        self.latent_rms = float((w - w.mean(0)).square().mean().sqrt())  # on the host, where it is the same for all
+        if device.type != "cpu":
+            self.mapping = copy.deepcopy(self.mapping).to(device)
 
     def z(self, index: Tensor) -> Tensor:
         """Return z, float32 [B, Z], standard normal, of image numbers int64 [B]."""
@@ -94,6 +110,7 @@ class StyleGAN2Source:
 
     def draw(self, index: Tensor, latent: Tensor) -> Batch:
         """Return the faces of latents float32 [B, W], or [B, L, W] with a w for each style input."""
+        latent = latent.to(self.device)
         face = self.synthesis(latent, self._layer_noise(index), self._region).clamp(-1, 1)  # an ordinary tensor again
         return Batch(index, face, latent=latent)
 
@@ -107,15 +124,17 @@ class StyleGAN2Source:
         return normalise_z(self.z(index))
 
     def _w(self, index: Tensor, psi: float) -> Tensor:
-        return over_slices(lambda z: self.mapping(z, psi), [self.z(index)], _MAPPING_SLICE).clone()
+        z = self.z(index).to(self.mapping.w_avg.device)
+        return over_slices(lambda part: self.mapping(part, psi), [z], _MAPPING_SLICE).clone()
 
-    def _layer_noise(self, index: Tensor) -> list[Tensor | None] | None:
-        """Return the noise of every layer, float32 [B, 1, R, R], or None where it has no strength at all."""
+    def _layer_noise(self, index: Tensor) -> list[Tensor | None] | NoiseKey | None:
+        """Return the noise of every layer, float32 [B, 1, R, R], or its key on a GPU; None where it has no strength."""
         if self._noise == "none" or not self.synthesis.is_noisy:
             return None
-        layers = self.artefact.network.synthesis.layers()
-        if self._noise == "const":
-            return [layer.noise_const.expand(len(index), 1, -1, -1) for layer in layers]
+        if self._const_noise is not None:
+            return [noise.expand(len(index), -1, -1, -1) for noise in self._const_noise]
+        if self.device.type != "cpu":
+            return noise_key(index.to(self.device), self._random)
         return list(layer_noise(self.artefact.network.synthesis, index, self._random))
 
 
@@ -125,6 +144,11 @@ def layer_noise(synthesis: Synthesis, index: Tensor, random: Random) -> list[Ten
     pixels = [side**2 for side in sides]
     noise = torch.from_numpy(random.normals(Stream.LAYER_NOISE, index.numpy(), sum(pixels)))
     return [part.view(-1, 1, side, side) for part, side in zip(torch.split(noise, pixels, 1), sides, strict=True)]
+
+
+def noise_key(index: Tensor, random: Random) -> NoiseKey:
+    """Return what keys the noise of `layer_noise` in all layers together, for image numbers int64 [B] on any device."""
+    return NoiseKey(random.seed, index, int(Stream.LAYER_NOISE))
 
 
 def builtin() -> dict[str, Path]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
-from sdx import networks, sources
+from sdx import networks
 from sdx.config import RunConfig
+from sdx.training import graphs
 from sdx.training.checkpoint import KEEP
+from sdx.training.frozen import Frozen
 from sdx.training.run import Parts
 
 
@@ -45,19 +47,26 @@ def measure(config: RunConfig, parts: Parts, steps: int = 3) -> Forecast:
         )
         for learner in parts.learners
     ]
+    frozen = Frozen(
+        parts.source,
+        parts.teacher,
+        config.augment,
+        parts.random,
+        parts.device,
+        graphs.recorder(config.graphs, parts.device),
+    )
     seen = 0
     started = 0.0
     for step in range(steps + 1):
         if step == 1:  # the first warms up allocators and caches
             started = time.perf_counter()
         proposal = parts.sampler.propose(config.batch, seen)
-        batch = sources.draw(parts.source, proposal)
-        target = parts.teacher.embed(batch.face, parts.source.frame) if parts.teacher else None
+        batch = frozen(proposal)
         steps_taken = [
-            learner.step(batch.face, parts.source.frame, target, batch, rate=config.optimizer.lr, progress=0.0)
+            learner.step(batch.face, parts.source.frame, batch.target, batch, rate=config.optimizer.lr, progress=0.0)
             for learner in parts.learners
         ]
-        parts.sampler.observe(proposal, torch.stack([similarity for _, similarity in steps_taken]))
+        parts.sampler.observe(proposal, torch.stack([similarity for _, similarity in steps_taken]).cpu())
         seen += len(batch)
     rate = steps * config.batch / (time.perf_counter() - started)
     state = sum(4 * network.parameters * (3 + (config.ema is not None)) for network in sizes)

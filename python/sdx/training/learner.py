@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import copy
+import math
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from sdx.config import OptimizerConfig
 from sdx.errors import SdxError
+from sdx.networks import own
 from sdx.students import Student
 from sdx.training import optimizer
+from sdx.training.graphs import Graphed, Recorder
 from sdx.training.losses import Loss
 from sdx.types import Batch, Frame
+
+_Gradients = tuple[Tensor, Tensor, tuple[Tensor | None, ...]]
+"""Loss, similarity [B], and the gradients of all parameters in order, None for one that has no part in the loss."""
 
 
 class TrainingError(SdxError):
@@ -27,9 +34,13 @@ class Learner:
         loss: its loss, with the parameters of a head if it has one.
         config: optimiser and schedule.
         ema: half-life of the averaged weights in images, None for none.
+        recorder: what records forward and backward pass, None to call them plainly; so are they with a network of the
+            user's, or a loss that is not `Loss.capturable`.
     """
 
-    def __init__(self, student: Student, loss: Loss, config: OptimizerConfig, ema: int | None) -> None:
+    def __init__(
+        self, student: Student, loss: Loss, config: OptimizerConfig, ema: int | None, recorder: Recorder | None = None
+    ) -> None:
         self.student = student
         self.loss = loss
         self._config = config
@@ -39,6 +50,10 @@ class Learner:
         if head := list(loss.parameters()):
             groups.append({"params": head, "multiplier": config.head_lr})
         self.optimizer = optimizer.build(config, groups)
+        self._parameters = [*student.parameters(), *head]
+        is_capturable = getattr(loss, "capturable", False) and not own.is_own(student.architecture)
+        self._recorder = recorder if is_capturable else None
+        self._graphed: dict[Frame, Graphed[_Gradients]] = {}
 
     @property
     def name(self) -> str:
@@ -68,21 +83,44 @@ class Learner:
         self.student.train()
         self.loss.train()
         optimizer.set_rate(self.optimizer, rate)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss, similarity = self.loss(self.student(face, frame), target, batch, progress)
-        value = float(loss.detach())
-        if value != value or value in (float("inf"), float("-inf")):
+        loss, similarity, gradients = self._differentiate(face, frame, target, batch, progress)
+        value = float(loss)
+        if not math.isfinite(value):
             raise TrainingError(
                 f"student {self.name}: expected a finite loss, got {value} at images {batch.index[0]} to "
                 f"{batch.index[-1]}; lower optimizer.lr or set optimizer.clip, then resume from the last checkpoint"
             )
-        loss.backward()
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient  # of this graph, for each batch size has its own
         if self._config.clip is not None:
-            nn.utils.clip_grad_norm_([*self.student.parameters(), *self.loss.parameters()], self._config.clip)
+            nn.utils.clip_grad_norm_(self._parameters, self._config.clip)
         self.optimizer.step()
         if self._averaged is not None and self._half_life is not None:
             optimizer.average(self._averaged, self.student, 0.5 ** (len(batch) / self._half_life))
         return value, similarity
+
+    def _differentiate(
+        self, face: Tensor, frame: Frame, target: Tensor | None, batch: Batch, progress: float
+    ) -> _Gradients:
+        if self._recorder is None:
+            return self._gradients(frame, batch, progress, face, target)
+        if frame not in self._graphed:
+            # The loss looks at neither batch nor progress, or it would not be recorded.
+            function = partial(self._gradients, frame, batch, progress)
+            self._graphed[frame] = Graphed(function, self._recorder, self._changes)
+        return self._graphed[frame](face, target)
+
+    def _gradients(
+        self, frame: Frame, batch: Batch, progress: float, face: Tensor, target: Tensor | None
+    ) -> _Gradients:
+        self.optimizer.zero_grad(set_to_none=True)  # so that the pass writes gradients and adds to none
+        loss, similarity = self.loss(self.student(face, frame), target, batch, progress)
+        loss.backward()
+        return loss.detach(), similarity, tuple(parameter.grad for parameter in self._parameters)
+
+    def _changes(self) -> list[Tensor]:
+        """Return what a pass in training mode changes: BatchNorm's statistics."""
+        return [*self.student.buffers(), *self.loss.buffers()]
 
     def state_dict(self) -> dict[str, Any]:
         """Return weights, optimiser moments and averaged weights."""

@@ -26,6 +26,9 @@ class LossOutput(NamedTuple):
 class Loss(nn.Module):
     """Base of all losses; a loss may own parameters, which are trained with the student's."""
 
+    capturable = False
+    """Whether `forward` reads embedding and target alone and never waits for the device: a graph can record it then."""
+
     def forward(self, embedding: Tensor, target: Tensor | None, batch: Batch, progress: float) -> LossOutput:
         """Return the loss of embeddings [B, D] against targets [B, D] or ``batch.label``.
 
@@ -36,6 +39,8 @@ class Loss(nn.Module):
 
 class EmbeddingLoss(Loss):
     """mse * mean((s - t)^2) + cosine * mean(1 - cos(s, t)) over raw embeddings (SynthDistill has mse alone)."""
+
+    capturable = True
 
     def __init__(self, mse: float, cosine: float) -> None:
         super().__init__()

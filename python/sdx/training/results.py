@@ -10,6 +10,7 @@ from typing import Any
 
 from sdx import sources
 from sdx.config import RunConfig
+from sdx.devices import CPU
 from sdx.evaluation import datasets, verification
 from sdx.evaluation.baselines import PixelPca, gap_closed, random_student
 from sdx.evaluation.models import remarks
@@ -91,7 +92,7 @@ def evaluate(
     models: list[Any] = [*([teacher] if teacher else []), *loaded]
     randoms: dict[str, list[Teacher]] = {}
     if config.baselines and config.eval:
-        faces = sources.held_out(source, _BASELINE_FACES)
+        faces = sources.held_out(source, _BASELINE_FACES).on(CPU)
         randoms = {
             s.meta.name: [
                 random_student(s.meta.architecture, s.meta.embedding, seed, faces.face, source.frame, size=s.spec.size)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sdx import config as configuration
-from sdx import precision, sources, students, teachers
+from sdx import devices, precision, sources, students, teachers
 from sdx.config import RunConfig
 from sdx.errors import ArtefactError, CheckpointError, ConfigError
 from sdx.evaluation import datasets, verification
@@ -23,7 +23,8 @@ from sdx.precision import Policy
 from sdx.random import Philox
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder, Teacher
-from sdx.training import checkpoint, losses, results, sampling
+from sdx.training import checkpoint, graphs, losses, results, sampling
+from sdx.training.graphs import Recorder
 from sdx.training.learner import Learner
 from sdx.training.results import Outcome
 from sdx.training.sampling import Sampler
@@ -45,6 +46,7 @@ class Parts:
     learners: Sequence[Learner]
     sampler: Sampler
     random: Philox
+    device: torch.device
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,15 @@ class Summary:
 def build(config: RunConfig) -> Parts:
     """Return the pieces of a run; raises an SdxError for whatever does not exist or does not fit together."""
     random = Philox(config.seed)
-    policy = precision.resolve() if config.precision == "auto" else Policy(config.precision, "asked for")
-    source = sources.build(config.source, random, policy)
-    teacher = None if config.teacher is None else teachers.build(config.teacher, policy=policy)
-    learners = [_learner(config, chosen, source, teacher, policy) for chosen in config.students]
+    device = devices.resolve(config.device)
+    policy = precision.of(device) if config.precision == "auto" else Policy(config.precision, "asked for")
+    source = sources.build(config.source, random, policy, device)
+    teacher = None if config.teacher is None else teachers.build(config.teacher, device=device, policy=policy)
+    recorder = graphs.recorder(config.graphs, device)
+    own = precision.of_students(policy, device)
+    learners = [_learner(config, chosen, source, teacher, own, device, recorder) for chosen in config.students]
     sampler = sampling.build(config.sampler, source, [learner.name for learner in learners], random)
-    return Parts(source, teacher, learners, sampler, random)
+    return Parts(source, teacher, learners, sampler, random, device)
 
 
 def _learner(
@@ -75,6 +80,8 @@ def _learner(
     source: LatentSource | IndexSource,
     teacher: Embedder | None,
     policy: Policy,
+    device: torch.device,
+    recorder: Recorder | None,
 ) -> Learner:
     embedding = chosen.embedding or (teacher.embedding if teacher else None)
     if embedding is None:
@@ -100,7 +107,7 @@ def _learner(
             classes=source.classes,
             student=chosen.name,
         )
-    return Learner(student, loss, config.optimizer, config.ema)
+    return Learner(student.to(device), loss.to(device), config.optimizer, config.ema, recorder)
 
 
 def check(config: RunConfig, folder: Path) -> None:
@@ -116,12 +123,30 @@ def check(config: RunConfig, folder: Path) -> None:
 
 
 def with_precision(config: RunConfig, folder: Path) -> RunConfig:
-    """Return the configuration with its number format fixed: that of the run in ``folder``, else this processor's."""
+    """Return the configuration with its number format fixed: that of the run in ``folder``, else this device's."""
     if config.precision != "auto":
         return config
     path = folder / "config.toml"
-    chosen = configuration.load(path, RunConfig).precision if path.exists() else precision.resolve().name
+    chosen = configuration.load(path, RunConfig).precision if path.exists() else _precision(config)
     return config.model_copy(update={"precision": chosen})
+
+
+def with_device(config: RunConfig, folder: Path) -> RunConfig:
+    """Return the configuration with its device fixed: that of the run in ``folder``, else what is here.
+
+    A run folder from before there were devices was made on a CPU. Raises ConfigError for a device that is not there.
+    """
+    chosen = config.device
+    if chosen == "auto":
+        path = folder / "config.toml"
+        began = configuration.load(path, RunConfig).device if path.exists() else devices.resolve(chosen).type
+        chosen = "cpu" if began == "auto" else began
+    devices.resolve(chosen)
+    return config.model_copy(update={"device": chosen})
+
+
+def _precision(config: RunConfig) -> str:
+    return precision.of(devices.resolve(config.device)).name
 
 
 def train(config: RunConfig, folder: Path) -> Summary:
@@ -129,8 +154,14 @@ def train(config: RunConfig, folder: Path) -> Summary:
 
     Raises `Interrupted` after saving if asked to stop, and an SdxError for everything a user can mend.
     """
-    config = with_precision(config, folder)
+    config = with_precision(with_device(config, folder), folder)
     check(config, folder)
+    with devices.using(devices.resolve(config.device), exact=config.precision == "fp32"):
+        return _train(config, folder)
+
+
+def _train(config: RunConfig, folder: Path) -> Summary:
+    """See `train`; nothing in ``config`` is left to choose."""
     parts = build(config)
     checkpoint.claim(config, folder)
     objects = {f"student.{learner.name}": learner for learner in parts.learners} | {"sampler": parts.sampler}
@@ -138,7 +169,14 @@ def train(config: RunConfig, folder: Path) -> Summary:
     start = checkpoint.load(checkpoints, objects)
     metrics = Metrics(folder / "metrics.jsonl", start)
     notices = [learner.student.notice for learner in parts.learners if learner.student.notice]
-    metrics.write("start", start, torch=torch.__version__, threads=torch.get_num_threads(), notices=notices)
+    metrics.write(
+        "start",
+        start,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
+        device=_device_name(parts.device),
+        notices=notices,
+    )
     trainer = Trainer(
         config,
         parts.source,
@@ -147,6 +185,7 @@ def train(config: RunConfig, folder: Path) -> Summary:
         parts.sampler,
         parts.random,
         metrics,
+        parts.device,
         evaluate=lambda seen: _evaluate(config, parts, metrics, seen),
         checkpoint=lambda seen: checkpoint.save(checkpoints, seen, objects),
     )
@@ -159,6 +198,10 @@ def train(config: RunConfig, folder: Path) -> Summary:
         return _finish(config, folder, parts, metrics, seen, trained)
     finally:
         metrics.close()
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _evaluate(config: RunConfig, parts: Parts, metrics: Metrics, seen: int) -> None:

@@ -21,7 +21,7 @@ class Sampler(Protocol):
         """Return what to draw next, at most ``n`` images; ``images_seen`` counts all images before."""
 
     def observe(self, proposal: Proposal, similarity: Tensor) -> None:
-        """Take note of float32 [students, B], cosine of student and teacher before the step on this proposal."""
+        """Take note of float32 [students, B] on the host, cosine of student and teacher before the step on this."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return what resuming needs: tensors, numbers and containers of them."""
@@ -125,7 +125,8 @@ class Resample:
         index = parent + 1
         latent = self._source.root(parent)
         noise = self._random.normals(Stream.PERTURBATION, index.numpy(), latent.shape[1])
-        return Proposal(index, latent + scale[:, None] * torch.from_numpy(noise), parent, scale)
+        step = (scale[:, None] * torch.from_numpy(noise)).to(latent.device)
+        return Proposal(index, latent + step, parent, scale)
 
 
 def _roots(index: Tensor, latent: Tensor | None) -> Proposal:

@@ -21,7 +21,8 @@ from sdx import sources
 from sdx.config import RunConfig
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder
-from sdx.training import augment, schedule
+from sdx.training import augment, graphs, schedule
+from sdx.training.frozen import Frozen
 from sdx.training.interruption import Interrupted, Interruption
 from sdx.training.learner import Learner
 from sdx.training.sampling import Sampler
@@ -40,6 +41,7 @@ class Trainer:
         sampler: what decides which faces are drawn.
         random: random numbers of the run's seed.
         metrics: the run's log.
+        device: where everything but the sampler is.
         evaluate: called at every ``eval_every`` with images seen.
         checkpoint: called at every ``checkpoint_every``, at the end, and before an interruption, with images seen.
     """
@@ -53,12 +55,16 @@ class Trainer:
         sampler: Sampler,
         random: Random,
         metrics: Metrics,
+        device: torch.device,
         evaluate: Callable[[int], None],
         checkpoint: Callable[[int], None],
     ) -> None:
         self.config = config
         self.source = source
-        self.teacher = teacher
+        # A recorder of its own: its graphs share no memory with the students'.
+        recorder = graphs.recorder(config.graphs, device)
+        self.frozen = Frozen(source, teacher, config.augment, random, device, recorder)
+        self.device = device
         self.learners = learners
         self.sampler = sampler
         self.random = random
@@ -97,25 +103,26 @@ class Trainer:
         progress = min(images_seen / self.config.images, 1.0)
         rate = schedule.learning_rate(self.config.optimizer, images_seen, self.config.images)
         proposal = self.sampler.propose(self.config.batch, images_seen)
-        batch = sources.draw(self.source, proposal)
-        face = augment.shared(self.config.augment, batch.face, batch, self.random)
-        target = self._target(batch, face)
-        view = augment.student_view(self.config.augment, face, batch, self.random)
+        batch = self.frozen(proposal)
+        view = augment.student_view(self.config.augment, batch.face, batch, self.random)
         # A user's network may hold dropout, which reads torch's generator: keyed like all else, it survives resuming.
         torch.manual_seed(self.config.seed ^ images_seen)
         steps = {
-            learner.name: learner.step(view, self.source.frame, target, batch, rate=rate, progress=progress)
+            learner.name: learner.step(view, self.source.frame, batch.target, batch, rate=rate, progress=progress)
             for learner in self.learners
         }
-        similarity = torch.stack([similarity for _, similarity in steps.values()])  # [students, B]
+        similarity = torch.stack([similarity for _, similarity in steps.values()]).cpu()  # [students, B]
         self.sampler.observe(proposal, similarity)
         return {
             "images": len(batch),
             "loss": sum(loss for loss, _ in steps.values()) / len(steps),
             "cosine": float(similarity.mean()),
             "lr": rate,
-            "students": {name: {"loss": loss, "cosine": float(s.mean())} for name, (loss, s) in steps.items()},
-            **self._lineage(proposal, target),
+            "students": {
+                name: {"loss": loss, "cosine": float(own.mean())}
+                for (name, (loss, _)), own in zip(steps.items(), similarity, strict=True)
+            },
+            **self._lineage(proposal, batch.target),
         }
 
     def validate(self) -> dict[str, dict[str, float]]:
@@ -123,8 +130,8 @@ class Trainer:
         if self.config.held_out == 0:
             return {}
         if self._held_out is None:
-            batch = sources.held_out(self.source, self.config.held_out)
-            self._held_out = (batch, self._target(batch, batch.face))
+            batch = sources.held_out(self.source, self.config.held_out).on(self.device)
+            self._held_out = (batch, self.frozen.target(batch))
         batch, target = self._held_out
         found = {}
         for learner in self.learners:
@@ -135,14 +142,9 @@ class Trainer:
             found[learner.name] = {"loss": float(loss), "cosine": float(similarity.mean())}
         return found
 
-    def _target(self, batch: Batch, face: Tensor) -> Tensor | None:
-        if batch.target is not None:
-            return batch.target
-        return None if self.teacher is None else self.teacher.embed(face, self.source.frame)
-
     def _lineage(self, proposal: Proposal, target: Tensor | None) -> dict[str, float]:
         """Return size of the noise and the teacher's cosine(w, w') where this batch neighbours the one before."""
-        previous, self._previous = self._previous, None if target is None else (proposal.index, target)
+        previous, self._previous = self._previous, None if target is None else (proposal.index, target.clone())
         if bool((proposal.parent < 0).all()):
             return {}
         found = {"noise": float(proposal.scale.mean())}

@@ -16,9 +16,9 @@ from sdx.config import SourceConfig, source_values
 from sdx.errors import ArtefactError, ConfigError, SdxError
 from sdx.networks.stylegan2 import Generator, GeneratorConfig
 from sdx.random import Philox
-from sdx.sources.stylegan2 import StyleGAN2Source
+from sdx.sources.stylegan2 import StyleGAN2Source, layer_noise, noise_key
 from sdx.sources.synthesis import FrozenSynthesis
-from sdx.types import InputSpec, Stream
+from sdx.types import HELD_OUT, InputSpec, Stream
 from sdx.weights.generator import GeneratorArtefact, GeneratorMeta, save
 
 CONFIG = GeneratorConfig(32, z_dim=6, w_dim=5, mapping_layers=2, channel_base=256, channel_max=12, conv_clamp=4.0)
@@ -127,6 +127,21 @@ def test_low_precision_of_the_highest_resolutions_alone() -> None:
         assert torch.equal(got, whole) == (low >= number)
     assert error[0] == 0.0
     assert 0 < error[1] < error[number]
+
+
+@pytest.mark.parametrize("region", [None, (21, 22, 43, 64), (63, 63, 64, 64), (20, 9, 40, 50)])
+@pytest.mark.parametrize("slice_size", [2, 64])
+def test_keyed_noise_is_the_hosts_to_the_last_bit(region: tuple[int, int, int, int] | None, slice_size: int) -> None:
+    """What a GPU draws in its layers is what the host draws for all of them, in windows and slices too."""
+    generator = _generator(GeneratorConfig(64, z_dim=6, w_dim=5, mapping_layers=2, channel_base=512, channel_max=8))
+    random = Philox(2**63 - 5)
+    index = torch.tensor([3, 2**40 + 1, HELD_OUT])
+    w = generator.mapping(torch.randn(3, 6))
+    synthesis = FrozenSynthesis(generator.synthesis)
+    synthesis.slice_size = slice_size
+    host = synthesis(w, layer_noise(generator.synthesis, index, random), region)
+    assert torch.equal(synthesis(w, noise_key(index, random), region), host)
+    assert not torch.equal(synthesis(w, None, region), host)
 
 
 @pytest.mark.parametrize("noise", [False, True])

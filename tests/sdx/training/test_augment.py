@@ -18,9 +18,10 @@ def _batch(index: torch.Tensor) -> Batch:
 def test_flip_is_keyed_by_number_and_shared() -> None:
     config = AugmentConfig(flip=True)
     whole = _batch(torch.arange(64))
-    seen = augment.shared(config, whole.face, whole, RANDOM)
+    seen = augment.shared(whole.face, augment.mirrored(config, whole.index, RANDOM))
     part = _batch(torch.tensor([40, 7]))
-    torch.testing.assert_close(augment.shared(config, part.face, part, RANDOM), seen[[40, 7]], rtol=0, atol=0)
+    again = augment.shared(part.face, augment.mirrored(config, part.index, RANDOM))
+    torch.testing.assert_close(again, seen[[40, 7]], rtol=0, atol=0)
     flipped = (seen == whole.face.flip(3)).flatten(1).all(1)
     kept = (seen == whole.face).flatten(1).all(1)
     assert bool((flipped | kept).all())
@@ -29,7 +30,7 @@ def test_flip_is_keyed_by_number_and_shared() -> None:
 
 def test_off_leaves_faces_alone() -> None:
     batch = _batch(torch.arange(8))
-    assert augment.shared(AugmentConfig(), batch.face, batch, RANDOM) is batch.face
+    assert augment.shared(batch.face, augment.mirrored(AugmentConfig(), batch.index, RANDOM)) is batch.face
     assert augment.student_view(AugmentConfig(), batch.face, batch, RANDOM) is batch.face
 
 
