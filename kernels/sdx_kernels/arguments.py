@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
-import numpy as np
 from torch import Tensor
 
 from sdx_kernels.dispatch import Impl, KernelError
@@ -17,7 +17,6 @@ Sides = int | Sequence[int]
 """One number, (x, y), or (left, right, top, bottom)."""
 
 _LARGEST = 3.4028234e38
-_NUMBERS = (int, float, np.integer, np.floating)
 
 _IMPLEMENTATIONS: dict[str, Impl] = {"cuda": "auto", "ref": "reference"}
 
@@ -41,7 +40,7 @@ def number(op: str, name: str, value: object) -> float:
     Raises:
         KernelError: unless it is a real number, and finite as a float32.
     """
-    if not isinstance(value, _NUMBERS) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise KernelError(f"{op}: expected {name} as a number, got {type(value).__name__}")
     given = float(value)
     if not math.isfinite(given) or abs(given) > _LARGEST:
@@ -57,7 +56,7 @@ def limit(op: str, value: object) -> float | None:
     """
     if value is None:
         return None
-    if not isinstance(value, _NUMBERS) or isinstance(value, bool) or not float(value) > 0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) > 0:
         raise KernelError(f"{op}: expected clamp > 0 or None, got {value!r}")
     return float(value)
 

@@ -61,6 +61,7 @@ def test_signatures_of_the_kernels() -> None:
             "box=(0.0, 0.0, 1.0, 1.0)",
             "antialias=False",
             "clamp=None",
+            "skip=None",
             "impl='auto'",
         ],
         "embedding_loss": ["student", "teacher", "mse=1.0", "cosine=0.0", "impl='auto'"],
