@@ -29,10 +29,10 @@ def copy_bandwidth() -> float:
     """Return the bytes a second of a copy of 1 GiB, read and written."""
     source = torch.zeros(2**28, device="cuda")
     target = torch.empty_like(source)
-    return 2 * source.numel() * 4 / statistics.median(_times({"copy": lambda: target.copy_(source)})["copy"])
+    return 2 * source.numel() * 4 / statistics.median(turns({"copy": lambda: target.copy_(source)})["copy"])
 
 
-def _times(calls: dict[str, Any]) -> dict[str, list[float]]:
+def turns(calls: dict[str, Any]) -> dict[str, list[float]]:
     """Return seconds on the device of each call, in turns."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(_WARM + _ROUNDS):
@@ -64,7 +64,7 @@ def test_kernel(benchmark: Any, number: int, request: pytest.FixtureRequest) -> 
         got, exact = work.ours(), work.oracle()
         error = ((got.double() - exact).norm() / exact.norm()).item()
         assert error < _LARGEST_ERROR[torch.float16], f"{work.name}: no number, for it is wrong by {error}"
-        times = _times({"ours": work.ours, **work.peers})
+        times = turns({"ours": work.ours, **work.peers})
         ours = times.pop("ours")
         seconds = statistics.median(ours)
         benchmark.group = work.name

@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rows", type=Path, help="append one JSON line for each result to this file")
     parser.addoption("--peer-stylegan3", type=Path, help="a checkout of NVIDIA's stylegan3, a peer")
     parser.addoption("--batch", type=int, default=64, help="images of the kernel benches")
+    parser.addoption("--gpu-batch", type=int, default=128, help="images of a step on a GPU")
     parser.addoption("--embeddings", type=int, default=2**18, help="rows of the loss benches")
 
 

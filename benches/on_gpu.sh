@@ -22,19 +22,22 @@ step() {  # NAME SECONDS COMMAND...
 }
 
 nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,memory.total --format=csv > "$out/gpu.csv" 2>&1
-step tests 200 "$python" -m pytest -q tests/kernels -m gpu -p no:cacheprovider
+step tests 120 "$python" -m pytest -q tests/kernels -m gpu -p no:cacheprovider
+step trainer 120 "$python" -m pytest -q tests/sdx -m gpu -p no:cacheprovider
 if command -v compute-sanitizer > /dev/null; then
     for tool in memcheck racecheck; do
-        step "$tool" 60 compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" benches/touch_kernels.py
+        step "$tool" 45 compute-sanitizer --tool "$tool" --error-exitcode 9 "$python" benches/touch_kernels.py
     done
 else
     echo "compute-sanitizer is not installed: no memcheck, no racecheck" | tee "$out/memcheck.log"
 fi
 if command -v ncu > /dev/null; then
-    step bytes 90 ncu --csv --metrics dram__bytes_read.sum,dram__bytes_write.sum "$python" benches/touch_kernels.py
+    step bytes 60 ncu --csv --metrics dram__bytes_read.sum,dram__bytes_write.sum "$python" benches/touch_kernels.py
 else
     echo "ncu is not installed: bytes not measured" | tee "$out/bytes.log"
 fi
 step kernels 150 "$python" -m pytest -q benches/bench_kernels.py --rows "$out/kernels.jsonl" \
+    ${peer:+--peer-stylegan3 "$peer"} -p no:cacheprovider
+step steps 120 "$python" -m pytest -q benches/bench_gpu_step.py --rows "$out/steps.jsonl" \
     ${peer:+--peer-stylegan3 "$peer"} -p no:cacheprovider
 exit $failed

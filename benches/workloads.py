@@ -59,10 +59,19 @@ class Step:
     Args:
         name: of `SIZES`.
         policy: number format of ours; the original's way is float32.
+        device: where all of it runs.
+        batch: images, None for the size's own.
     """
 
-    def __init__(self, name: str, policy: precision.Policy) -> None:
+    def __init__(
+        self,
+        name: str,
+        policy: precision.Policy,
+        device: torch.device = torch.device("cpu"),  # noqa: B008  # immutable
+        batch: int | None = None,
+    ) -> None:
         sizes = SIZES[name]
+        self.device = device
         torch.manual_seed(0)
         generator = Generator(sizes.generator).eval().requires_grad_(False)
         for layer in generator.synthesis.layers():
@@ -70,24 +79,27 @@ class Step:
         frame = "ffhq" if sizes.is_cropped else "aligned"
         made = GeneratorArtefact(generator, GeneratorMeta(name=name, frame=frame))
         self.source = StyleGAN2Source(
-            made, psi=1.0, noise="random", size=None, random=Philox(0), dtype=policy.convolutions
+            made, psi=1.0, noise="random", size=None, random=Philox(0), dtype=policy.convolutions, device=device
         )
         self._network = networks.build(sizes.teacher, sizes.embedding, sizes.input).eval().requires_grad_(False)
         spec = InputSpec(sizes.input, scale=0.99609375)
         model = LoadedModel(sizes.teacher, self._network, spec, "", (), "", sizes.embedding)
-        self.teacher = Teacher(model, policy=policy)
+        self.teacher = Teacher(model, device=device, policy=policy)
         first, *further = sizes.students
         self.students = {"ours": _student(first, sizes, policy), "original": _student(first, sizes, precision.FULL)}
         self.further = [f"further {number}" for number in range(len(further))]
         self.students |= {key: _student(name, sizes, policy) for key, name in zip(self.further, further, strict=True)}
         self.students["original"].network.to(memory_format=torch.contiguous_format)
+        for student in self.students.values():
+            student.to(device)
+        self._network.to(device)
         self._optimizers = {key: torch.optim.Adam(s.parameters()) for key, s in self.students.items()}
         self._sizes = sizes
-        self._generator = generator
-        self.index = torch.arange(sizes.batch)
-        self.latent = self.source.root(self.index)
-        self.noise = self.source._layer_noise(self.index)
-        self.face = self.source.draw(self.index, self.latent).face
+        self._generator = generator.to(device)
+        self.index = torch.arange(batch or sizes.batch)
+        self.place = self.index.to(device)
+        self.latent = self.source.root(self.index).to(device)
+        self.face = self.source.draw(self.place, self.latent).face
         self.target = self.teacher.embed(self.face, self.source.frame)
 
     def ours(self, part: str) -> Call:
@@ -125,17 +137,23 @@ class Step:
 
     def source_ours(self) -> Tensor:
         """Draw a batch."""
-        return self.source.draw(self.index, self.latent).face
+        return self.source.draw(self.place, self.latent).face
 
     def source_original(self) -> Tensor:
         """Draw a batch and crop it, with noise from torch's generator."""
+        layers = self._generator.synthesis.layers()
+        noise: list[Tensor | None] = [
+            torch.randn(len(self.index), 1, *layer.noise_const.shape, device=self.device)
+            if float(layer.noise_strength)
+            else None
+            for layer in layers
+        ]
+        return self.original_face(self.latent, noise)
+
+    def original_face(self, latent: Tensor, noise: list[Tensor | None]) -> Tensor:
+        """Draw and crop in the original's way."""
         with torch.no_grad():
-            layers = self._generator.synthesis.layers()
-            noise: list[Tensor | None] = [
-                torch.randn(len(self.index), 1, *layer.noise_const.shape) if float(layer.noise_strength) else None
-                for layer in layers
-            ]
-            image = original.draw(self._generator, self.latent, noise)
+            image = original.draw(self._generator, latent, noise)
             return original.crop(image, self._sizes.input) if self._sizes.is_cropped else image.clamp(-1, 1)
 
     def teacher_ours(self) -> Tensor:
@@ -162,8 +180,8 @@ class Step:
 
     def step_ours(self) -> Tensor:
         """Take the whole step."""
-        latent = self.source.root(self.index)
-        face = self.source.draw(self.index, latent).face
+        latent = self.source.root(self.index).to(self.device)
+        face = self.source.draw(self.place, latent).face
         self.target = self.teacher.embed(face, self.source.frame)
         return self._learn("ours", face)
 
@@ -174,7 +192,9 @@ class Step:
     def step_original(self) -> Tensor:
         """Take the whole step in the original's way."""
         with torch.no_grad():
-            self.latent = self._generator.mapping(torch.randn(len(self.index), self._sizes.generator.z_dim))
+            self.latent = self._generator.mapping(
+                torch.randn(len(self.index), self._sizes.generator.z_dim, device=self.device)
+            )
         face = self.source_original()
         with torch.no_grad():
             self.target = original.embed(self._network, face)

@@ -1,0 +1,55 @@
+"""The generator, generator and teacher, and the whole step on a CUDA GPU, against the original's way and the floor.
+
+    python -m pytest benches/bench_gpu_step.py [--rows FILE] [--peer-stylegan3 PATH] [--gpu-batch N]
+
+Ours runs as the trainer runs it: the frozen part and the student's pass as CUDA graphs, bfloat16 convolutions. The
+floor of the generator is its convolutions alone plus the bytes of the epilogue kernels at the bandwidth of a copy.
+"""
+
+from __future__ import annotations
+
+import statistics
+from functools import lru_cache
+from typing import Any
+
+import pytest
+import torch
+
+import gpu_workloads
+from bench_kernels import copy_bandwidth, turns
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@lru_cache(maxsize=1)
+def _step(batch: int) -> gpu_workloads.GpuStep:
+    return gpu_workloads.GpuStep("paper", torch.device("cuda"), batch)
+
+
+@pytest.mark.parametrize("part", ["source", "frozen", "step"])
+def test_part(benchmark: Any, part: str, request: pytest.FixtureRequest) -> None:
+    batch = request.config.getoption("--gpu-batch")
+    step = _step(batch)
+    error = step.disagreement()
+    assert error < 0.05, f"no number, for the faces differ from float32's by {error}"
+    calls = {"ours": step.recorded(part), "ours, no graphs": step.plain(part), "original": step.peer(part, "original")}
+    if part == "source":
+        calls["bare convolutions"] = step.peer(part, "floor")
+        nvidia = request.config.getoption("--peer-stylegan3")
+        if nvidia is not None:
+            calls["NVIDIA's ops"] = gpu_workloads.nvidia_synthesis(nvidia, batch)
+    times = turns(calls)
+    ours = times.pop("ours")
+    benchmark.group = f"{part}, batch {batch}"
+    benchmark.extra_info = {
+        "part": part,
+        "sizes": f"paper, batch {batch}",
+        "peers": times,
+        "device_times": ours,
+        "error": error,
+        "gpu": torch.cuda.get_device_name(),
+    }
+    if part == "source":
+        floor = statistics.median(times["bare convolutions"]) + step.epilogue_bytes() / copy_bandwidth()
+        benchmark.extra_info["of_floor"] = round(statistics.median(ours) / floor, 3)
+    benchmark.pedantic(calls["ours"], rounds=3, iterations=1)

@@ -1,0 +1,112 @@
+"""The step of `workloads` on a device, as the trainer runs it there."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from kernel_workloads import LAYERS
+from sdx import precision
+from sdx.config import LossConfig, OptimizerConfig
+from sdx.random import Philox
+from sdx.sources.stylegan2 import layer_noise
+from sdx.training import losses
+from sdx.training.graphs import Graphed, Recorder, recorder
+from sdx.training.learner import Learner
+from sdx.types import Batch
+from sdx_kernels.modulated_conv2d.cost import bytes_of_epilogue
+from workloads import Call, Step
+
+
+class GpuStep(Step):
+    """One step, its parts plainly and recorded.
+
+    Args:
+        name: of `workloads.SIZES`.
+        device: where it runs.
+        batch: images.
+        record: what records, None for what the device has.
+    """
+
+    def __init__(self, name: str, device: torch.device, batch: int, record: Recorder | None = None) -> None:
+        super().__init__(name, precision.of(device), device, batch)
+        self._record = record or recorder(True, device)
+        student = self.students["ours"]
+        loss = losses.build(
+            LossConfig(),
+            embedding=self._sizes.embedding,
+            teacher_embedding=self._sizes.embedding,
+            classes=0,
+            student=student.name,
+        ).to(device)
+        self._learner = Learner(student, loss, OptimizerConfig(), None, self._record)
+        self._graphed = {part: Graphed(call, self._record) for part, call in self._functions().items()}
+
+    def _functions(self) -> dict[str, Any]:
+        def source(index: Tensor, latent: Tensor) -> Tensor:
+            return self.source.draw(index, latent).face
+
+        def frozen(index: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+            face = source(index, latent)
+            return face, self.teacher.embed(face, self.source.frame)
+
+        return {"source": source, "frozen": frozen}
+
+    def plain(self, part: str) -> Call:
+        """Return a part without graphs."""
+        if part == "step":
+            return self.step_ours
+        function = self._functions()[part]
+        return lambda: function(self.place, self.latent)
+
+    def recorded(self, part: str) -> Call:
+        """Return a part as the trainer runs it: source, frozen or step."""
+        if part != "step":
+            return lambda: self._graphed[part](self.place, self.latent)
+
+        def step() -> float:
+            latent = self.source.root(self.index).to(self.device)
+            face, target = self._graphed["frozen"](self.place, latent)
+            batch = Batch(self.index, face, target=target)
+            value, _ = self._learner.step(face, self.source.frame, target, batch, rate=1e-3, progress=0.0)
+            return value
+
+        return step
+
+    def disagreement(self) -> float:
+        """Return the relative distance of the faces drawn from those of the original's way in float32."""
+        few = slice(0, 4)
+        face = self.source.draw(self.place[few], self.latent[few]).face.float()
+        if self._sizes.is_cropped:
+            face = interpolate(face, size=(self._sizes.input,) * 2, mode="bilinear")
+        noise = layer_noise(self._generator.synthesis, self.index[few], Philox(0))
+        exact = self.original_face(self.latent[few], [each.to(self.device) for each in noise])
+        return float((face - exact).norm() / exact.norm())
+
+    def epilogue_bytes(self) -> int:
+        """Return the bytes of the epilogue kernels of the generator's layers from 16 pixels on."""
+        return sum(
+            bytes_of_epilogue(
+                (len(self.index), outputs, side // up, side // up), torch.bfloat16, up=up, colours=up == 1, arch=90
+            )
+            for side, _, outputs, up in LAYERS
+        )
+
+
+def nvidia_synthesis(path: Path, batch: int) -> Call:
+    """Return NVIDIA's own synthesis network at the paper's size, random weights, float16 from 32 pixels on."""
+    if str(path) not in sys.path:
+        sys.path.insert(0, str(path))
+    networks = importlib.import_module("training.networks_stylegan2")
+    network = networks.SynthesisNetwork(
+        w_dim=512, img_resolution=256, img_channels=3, channel_base=16384, num_fp16_res=4, conv_clamp=256
+    )
+    network = network.eval().requires_grad_(False).cuda()
+    ws = torch.randn(batch, network.num_ws, 512, device="cuda")
+    return lambda: network(ws, noise_mode="random", fused_modconv=False)
