@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from sdx.cli.eval_scores import eval_scores
 from sdx.cli.evaluate import evaluate
 from sdx.cli.generate import generate
 from sdx.cli.info import info
@@ -23,6 +24,7 @@ def cli() -> None:
 
 cli.add_command(train)
 cli.add_command(evaluate)
+cli.add_command(eval_scores)
 cli.add_command(generate)
 cli.add_command(info)
 cli.add_command(pretrain)

@@ -2,6 +2,7 @@
 //!
 //! Plain slices and structs, no Python: the crate `sdx-py` is the skin that Python sees as `sdx._core`.
 
+pub mod curve;
 mod error;
 pub mod normals;
 mod pairs;

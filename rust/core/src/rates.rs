@@ -3,8 +3,9 @@
 //! A pair is accepted if its score is at least the threshold. Pairs of equal score are accepted or rejected together.
 //! Every distinct score is a candidate threshold, and so is one above them all.
 
-use crate::pairs::{self, Count, rate};
-use crate::{Error, Result};
+use crate::Result;
+use crate::curve::{Curve, Policy};
+use crate::pairs::rate;
 
 /// What [`error_rates`] returns.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,77 +24,25 @@ pub struct ErrorRates {
     pub auc: f64,
 }
 
-/// One candidate threshold and the pairs accepted there.
-#[derive(Clone, Copy)]
-struct Point {
-    threshold: f64,
-    accepted: Count,
-}
-
 /// Return the error rates of scored pairs (a higher score is more alike).
 ///
 /// The policy for each entry of `far` is "at most": the real false accept rate never exceeds the asked one. Where even
 /// the best-scored pairs would exceed it, nothing is accepted and the threshold lies just above the highest score.
 ///
 /// # Errors
-/// [`Error::Scores`] for a NaN or infinite score, pairs of one kind only, unequal lengths, or a rate outside [0, 1].
+/// [`crate::Error::Scores`] for a NaN or infinite score, pairs of one kind only, unequal lengths, or a rate outside [0, 1].
 pub fn error_rates(score: &[f64], mated: &[bool], far: &[f64]) -> Result<ErrorRates> {
-    let all = pairs::check("score", score, mated)?;
-    if let Some(bad) = far.iter().find(|far| !(0.0..=1.0).contains(*far)) {
-        return Err(Error::Scores { expected: "false accept rates in [0, 1]".into(), got: bad.to_string() });
-    }
-    let points = points(score, mated);
-    let at = |far: &f64| {
-        let within = points.partition_point(|point| rate(point.accepted.nonmated, all.nonmated) <= *far);
-        points[within - 1] // the first point accepts nothing: FAR 0
-    };
-    let chosen: Vec<Point> = far.iter().map(at).collect();
-    let gap = |point: &Point| {
-        let (fmr, fnmr) = fmr_fnmr(point, all);
-        (fmr - fnmr).abs()
-    };
-    let equal = points.iter().copied().reduce(|best, point| if gap(&point) < gap(&best) { point } else { best });
-    let equal = equal.unwrap_or(points[0]);
-    let (fmr, fnmr) = fmr_fnmr(&equal, all);
+    let curve = Curve::new(score, mated)?;
+    let chosen = far.iter().map(|&far| curve.at_fmr(far, Policy::AtMost)).collect::<Result<Vec<_>>>()?;
+    let equal = curve.equal_error();
     Ok(ErrorRates {
-        tar_at_far: chosen.iter().map(|point| rate(point.accepted.mated, all.mated)).collect(),
+        tar_at_far: chosen.iter().map(|point| rate(curve.mated() - point.false_non_matches, curve.mated())).collect(),
         threshold: chosen.iter().map(|point| point.threshold).collect(),
-        false_matches: chosen.iter().map(|point| point.accepted.nonmated).collect(),
-        eer: f64::midpoint(fmr, fnmr),
+        false_matches: chosen.iter().map(|point| point.false_matches).collect(),
+        eer: f64::midpoint(equal.fmr, equal.fnmr),
         eer_threshold: equal.threshold,
-        auc: area(&points, all),
+        auc: curve.auc(),
     })
-}
-
-/// Return every candidate threshold from the highest to the lowest.
-fn points(score: &[f64], mated: &[bool]) -> Vec<Point> {
-    let mut pairs: Vec<(f64, bool)> = score.iter().copied().zip(mated.iter().copied()).collect();
-    pairs.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    let mut accepted = Count { mated: 0, nonmated: 0 };
-    let mut points = vec![Point { threshold: pairs[0].0.next_up(), accepted }];
-    for group in pairs.chunk_by(|a, b| a.0 == b.0) {
-        let mated = group.iter().filter(|pair| pair.1).count();
-        accepted = Count { mated: accepted.mated + mated, nonmated: accepted.nonmated + group.len() - mated };
-        points.push(Point { threshold: group[0].0, accepted });
-    }
-    points
-}
-
-fn fmr_fnmr(point: &Point, all: Count) -> (f64, f64) {
-    (rate(point.accepted.nonmated, all.nonmated), rate(all.mated - point.accepted.mated, all.mated))
-}
-
-/// Trapezoids under the ROC curve, which is the rank statistic with ties counted half; in integers, hence exact.
-#[allow(clippy::cast_precision_loss)] // the one rounding, at the end
-fn area(points: &[Point], all: Count) -> f64 {
-    let twice: u128 = points
-        .windows(2)
-        .map(|step| {
-            let (a, b) = (step[0].accepted, step[1].accepted);
-            (b.nonmated - a.nonmated) as u128 * (a.mated + b.mated) as u128
-        })
-        .sum();
-    twice as f64 / (2 * all.mated as u128 * all.nonmated as u128) as f64
 }
 
 #[cfg(test)]

@@ -16,5 +16,5 @@ mod _core {
     #[pymodule_export]
     use super::random::{normals, philox, uniforms};
     #[pymodule_export]
-    use super::scores::{ErrorRates, TenFold, error_rates, tenfold_accuracy};
+    use super::scores::{Curve, ErrorRates, OperatingPoint, TenFold, error_rates, tenfold_accuracy, wilson};
 }

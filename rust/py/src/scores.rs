@@ -3,7 +3,7 @@
 use numpy::PyArray1;
 use numpy::prelude::*;
 use pyo3::prelude::*;
-use sdx_core::{rates, tenfold};
+use sdx_core::{curve, rates, tenfold};
 
 use crate::array::View;
 use crate::error;
@@ -83,4 +83,93 @@ pub fn error_rates<'py>(
     let rates::ErrorRates { tar_at_far, threshold, false_matches, eer, eer_threshold, auc } =
         result.map_err(|failure| error::python(py, &failure))?;
     Ok(ErrorRates { tar_at_far, threshold, false_matches, eer, eer_threshold, auc })
+}
+
+/// A threshold and the errors made there.
+#[pyclass(frozen, get_all, module = "sdx._core")]
+pub struct OperatingPoint {
+    /// Scores from here on are accepted.
+    threshold: f64,
+    /// Share of non-mated pairs accepted.
+    fmr: f64,
+    /// Share of mated pairs rejected.
+    fnmr: f64,
+    /// Number of non-mated pairs accepted.
+    false_matches: usize,
+    /// Number of mated pairs rejected.
+    false_non_matches: usize,
+}
+
+impl From<curve::OperatingPoint> for OperatingPoint {
+    fn from(point: curve::OperatingPoint) -> Self {
+        let curve::OperatingPoint { threshold, fmr, fnmr, false_matches, false_non_matches } = point;
+        Self { threshold, fmr, fnmr, false_matches, false_non_matches }
+    }
+}
+
+/// Error rates of scored pairs at any threshold.
+#[pyclass(frozen, module = "sdx._core")]
+pub struct Curve(curve::Curve);
+
+#[pymethods]
+impl Curve {
+    #[new]
+    fn new<'py>(py: Python<'py>, score: Bound<'py, PyAny>, mated: Bound<'py, PyAny>) -> PyResult<Self> {
+        let (score, mated) = (View::new("score", &score)?, View::new("mated", &mated)?);
+        let (score, mated) = (score.slice()?, mated.slice()?);
+        let result = py.detach(|| curve::Curve::new(score, mated));
+        result.map(Self).map_err(|failure| error::python(py, &failure))
+    }
+
+    /// Number of mated pairs.
+    #[getter]
+    fn mated(&self) -> usize {
+        self.0.mated()
+    }
+
+    /// Number of non-mated pairs.
+    #[getter]
+    fn nonmated(&self) -> usize {
+        self.0.nonmated()
+    }
+
+    /// The errors at a threshold fixed beforehand.
+    fn at_threshold(&self, py: Python<'_>, threshold: f64) -> PyResult<OperatingPoint> {
+        self.0.at_threshold(threshold).map(OperatingPoint::from).map_err(|failure| error::python(py, &failure))
+    }
+
+    /// The operating point of an asked FMR.
+    #[pyo3(signature = (fmr, policy = "at most"))]
+    fn at_fmr(&self, py: Python<'_>, fmr: f64, policy: &str) -> PyResult<OperatingPoint> {
+        let policy = match policy {
+            "at most" => curve::Policy::AtMost,
+            "nearest" => curve::Policy::Nearest,
+            other => {
+                let message = format!("expected policy \"at most\" or \"nearest\", got {other:?}");
+                return Err(error::raise(py, "ConfigError", &message));
+            }
+        };
+        self.0.at_fmr(fmr, policy).map(OperatingPoint::from).map_err(|failure| error::python(py, &failure))
+    }
+
+    /// Where FMR and FNMR are closest.
+    fn equal_error(&self, py: Python<'_>) -> OperatingPoint {
+        py.detach(|| self.0.equal_error()).into()
+    }
+
+    /// Area under the ROC curve.
+    fn auc(&self, py: Python<'_>) -> f64 {
+        py.detach(|| self.0.auc())
+    }
+
+    /// Operating points for a plot.
+    fn points(&self, py: Python<'_>, count: usize) -> Vec<OperatingPoint> {
+        py.detach(|| self.0.points(count)).into_iter().map(OperatingPoint::from).collect()
+    }
+}
+
+/// Wilson's interval of a share.
+#[pyfunction]
+pub fn wilson(py: Python<'_>, errors: usize, trials: usize, z: f64) -> PyResult<(f64, f64)> {
+    curve::wilson(errors, trials, z).map_err(|failure| error::python(py, &failure))
 }
