@@ -21,7 +21,7 @@ _TESTS = {
     "upfirdn2d": ("test_evidence.py", "test_addresses.py", "test_upfirdn2d_triton.py"),
     "crop_resize": ("test_evidence.py", "test_addresses.py", "test_crop_resize_triton.py"),
     "modulated_conv2d": ("test_evidence.py", "test_addresses.py", "test_modulated_conv2d_triton.py"),
-    "embedding_loss": ("test_evidence.py", "test_embedding_loss_triton.py"),
+    "embedding_loss": ("test_evidence.py", "test_addresses.py", "test_embedding_loss_triton.py"),
     "prototype_loss": ("test_evidence.py", "test_prototype_loss_triton.py"),
 }
 
