@@ -118,5 +118,5 @@ def test_other_bad_requests_are_refused():
         _core.tenfold_accuracy(distance[:9], mated[:9], "exact")
     with pytest.raises(errors.ConfigError, match='"insightface" or "exact", got "lfw"'):
         _core.tenfold_accuracy(distance, mated, "lfw")
-    with pytest.raises(errors.DataError, match=r"rates in \[0, 1\], got 1.5"):
+    with pytest.raises(errors.DataError, match=r"rate in \[0, 1\], got 1.5"):
         _core.error_rates(distance, mated, [0.5, 1.5])
