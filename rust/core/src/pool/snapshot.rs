@@ -2,7 +2,8 @@
 //!
 //! Little-endian: `sdxpool` and a newline, version, settings, number of pushes, number of places; of each place its
 //! generation, whether it is filled, the fixed columns, all similarities, and its hops; a checksum. Weights are made
-//! anew. A reader's memory is at most about twice the file.
+//! anew. A reader's memory is at most about twice
+//! the file, whatever it says.
 
 use super::chains::{Chains, Hop};
 use super::{Config, Eviction, HOPS, LatentPool, Place, Steer, VACANT};
@@ -100,6 +101,9 @@ impl LatentPool {
         let config = read_config(&mut cursor)?;
         config.check()?;
         let pushed = u64::from_le_bytes(cursor.array()?);
+        if pushed >> 62 > 0 {
+            return Ok(cursor.fail(format!("expected fewer than 2^62 pushes, got {pushed}"))?);
+        }
         let places = cursor.u64()?;
         let least = FIXED + 8 * config.students;
         if places > config.capacity || places.checked_mul(least).is_none_or(|bytes| bytes > cursor.remaining()) {
