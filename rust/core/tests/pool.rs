@@ -66,6 +66,9 @@ impl Columns {
     }
 }
 
+/// A way to spoil a batch, and what is said of it.
+type Change = (fn(&mut Columns), &'static str);
+
 /// One of 21 cosines, so that ties are common.
 fn cosine(word: u32) -> f32 {
     (f32::from(u8::try_from(word % 21).unwrap()) - 10.0) / 10.0
@@ -87,7 +90,7 @@ struct Known {
 impl Known {
     fn weight(&self, steer: Steer) -> u64 {
         let steering = match steer {
-            Steer::Mean => (self.smoothed[0] + self.smoothed[1]) / 2.0,
+            Steer::Mean => f32::midpoint(self.smoothed[0], self.smoothed[1]),
             Steer::Hardest => self.smoothed[0].min(self.smoothed[1]),
             Steer::Student(student) => self.smoothed[student],
         };
@@ -391,7 +394,7 @@ fn bad_values_are_refused_and_leave_the_pool_as_it_was() {
     let good = Columns::new(1, 0, 5, 2);
     let ids = pool.push(&good.arrivals(0)).unwrap().id;
     let before = pool.snapshot().unwrap();
-    let changes: [(fn(&mut Columns), &str); 12] = [
+    let changes: [Change; 12] = [
         (|columns| columns.similarity[3] = f32::NAN, "similarity to be a cosine in [-1, 1], got NaN at position 3"),
         (|columns| columns.similarity[9] = 1.02, "similarity to be a cosine in [-1, 1], got 1.02 at position 9"),
         (|columns| columns.similarity.truncate(9), "`similarity` of 10 numbers, got 9"),
