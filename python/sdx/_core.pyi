@@ -5,7 +5,7 @@ caller must not write to one meanwhile. Bad files and values raise `sdx.errors.D
 `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from os import PathLike
 from typing import Literal, final
 
@@ -301,7 +301,7 @@ def select_top(
     count: int,
     *,
     group: NDArray[np.int64] | None = None,
-    quota: Mapping[int, int] | None = None,
+    quota: dict[int, int] | None = None,
     vector: NDArray[np.float32] | None = None,
     cosine: float | None = None,
 ) -> NDArray[np.int64]:
@@ -319,7 +319,7 @@ def select_above(
     count: int | None = None,
     *,
     group: NDArray[np.int64] | None = None,
-    quota: Mapping[int, int] | None = None,
+    quota: dict[int, int] | None = None,
     vector: NDArray[np.float32] | None = None,
     cosine: float | None = None,
 ) -> NDArray[np.int64]:
@@ -336,7 +336,7 @@ def select_sample(
     temperature: float | None = None,
     exploration: float = 0.0,
     group: NDArray[np.int64] | None = None,
-    quota: Mapping[int, int] | None = None,
+    quota: dict[int, int] | None = None,
     vector: NDArray[np.float32] | None = None,
     cosine: float | None = None,
 ) -> NDArray[np.int64]:

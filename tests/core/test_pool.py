@@ -217,11 +217,17 @@ def test_bad_settings_are_config_errors(options, message):
 
 
 @pytest.mark.parametrize(
-    "options", [{"capacity": -1}, {"students": -1}, {"seed": -1}, {"seed": 2**64}, {"stream": 2**32}]
+    "options", [{"capacity": -1}, {"students": -1}, {"seed": -1}, {"seed": 2**64}, {"stream": 2**32}, {"steer": -1}]
 )
 def test_numbers_out_of_range_are_overflow_errors(options):
     with pytest.raises(OverflowError):
         _core.LatentPool(**{"capacity": 10, "students": 2, **KEY, **options})
+
+
+def test_another_type_of_setting_is_a_type_error():
+    for options in ({"steer": 1.5}, {"steer": None}, {"eviction": 1}, {"capacity": "many"}, {"smoothing": "much"}):
+        with pytest.raises(TypeError):
+            _core.LatentPool(**{"capacity": 10, "students": 2, **KEY, **options})
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ fn pool(criterion: &mut Criterion) {
         pool.push(&batch(0, size)).expect("110 MB fit in memory");
         let mut number = 0;
         group.throughput(Throughput::Elements(128));
-        group.bench_function(format!("push, observe, draw 128, evict the {name}"), |bencher| {
+        group.bench_function(format!("push, observe, draw 128, evict {name}"), |bencher| {
             bencher.iter(|| {
                 number += 1;
                 let drawn = pool.draw(128, number, 0.1).expect("as many as that");

@@ -77,14 +77,15 @@ where
 /// Fill consecutive elements of one row, from word 0 of block `first`.
 fn fill<T>(seed: u64, stream: u32, index: i64, first: usize, out: &mut [T], map: impl Fn(u32) -> T) {
     let key = halves(seed);
-    let mut counter = counter(first_block(first), index, stream);
+    let [low, high] = halves(index.cast_unsigned());
+    let mut number = first_block(first);
     for part in out.chunks_mut(4 * GROUP) {
         // Words first, then numbers: the second loop is one the compiler turns into vector instructions. Blocks are not
         // interleaved by hand: rustc 1.95 (LLVM's SLP vectoriser, baseline x86-64) gave wrong words for eight lanes.
         let mut words = [[0; 4]; GROUP];
         for words in &mut words[..part.len().div_ceil(4)] {
-            *words = block(key, counter);
-            counter[0] = counter[0].wrapping_add(1);
+            *words = block(key, [number, low, high, stream]);
+            number = number.wrapping_add(1);
         }
         for (place, &word) in part.iter_mut().zip(words.as_flattened()) {
             *place = map(word);
@@ -98,14 +99,14 @@ fn multiply(a: u32, b: u32) -> (u32, u32) {
     (product as u32, (product >> 32) as u32)
 }
 
-/// Return the counter of a block of the row of an index.
-pub(crate) fn counter(block: u32, index: i64, stream: u32) -> [u32; 4] {
+/// Return the words of one block of the row of an index.
+pub(crate) fn words(seed: u64, stream: u32, index: i64, number: u32) -> [u32; 4] {
     let [low, high] = halves(index.cast_unsigned());
-    [block, low, high, stream]
+    block(halves(seed), [number, low, high, stream])
 }
 
 #[allow(clippy::cast_possible_truncation)] // the point of the function: both halves of the word
-pub(crate) fn halves(word: u64) -> [u32; 2] {
+fn halves(word: u64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]
 }
 

@@ -100,12 +100,11 @@ pub fn sample(priority: &[f32], chances: &Chances, rules: &Rules) -> Result<Vec<
     let (by_priority, _) = shares(rules.count.min(priority.len()), chances.exploration)?;
     let mut tree = Tree::new(weights(priority, chances)?, vec![0; priority.len()]);
     let mut picks = Picks::new(priority.len(), rules)?;
-    let key = philox::halves(chances.seed);
     for attempt in 0.. {
         if picks.made.len() == rules.count {
             break;
         }
-        let words = philox::block(key, philox::counter(attempt, chances.number, chances.stream));
+        let words = philox::words(chances.seed, chances.stream, chances.number, attempt);
         let evenly = picks.made.len() >= by_priority;
         let Some(at) = tree.pick(words, evenly) else { break };
         tree.set(at, 0);

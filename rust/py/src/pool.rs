@@ -17,15 +17,6 @@ type Matrix<T> = Py<PyArray2<T>>;
 #[pyclass(frozen, module = "sdx._core")]
 pub struct LatentPool(Mutex<pool::LatentPool>);
 
-/// Whose similarity counts, as Python says it.
-#[derive(FromPyObject)]
-pub enum Steering {
-    /// One student, by number.
-    Student(usize),
-    /// A rule over all.
-    Rule(String),
-}
-
 #[pymethods]
 impl LatentPool {
     #[new]
@@ -37,17 +28,17 @@ impl LatentPool {
         students: usize,
         seed: u64,
         stream: u32,
-        steer: Steering,
+        steer: Bound<'_, PyAny>,
         smoothing: f32,
         eviction: &str,
     ) -> PyResult<Self> {
         let refuse =
             |expected, got: &str| Err(error::raise(py, "ConfigError", &format!("expected {expected}, got {got:?}")));
-        let steer = match steer {
-            Steering::Student(student) => Steer::Student(student),
-            Steering::Rule(rule) if rule == "mean" => Steer::Mean,
-            Steering::Rule(rule) if rule == "hardest" => Steer::Hardest,
-            Steering::Rule(other) => return refuse("steer \"mean\", \"hardest\" or the number of a student", &other),
+        let steer = match steer.extract::<String>().as_deref() {
+            Ok("mean") => Steer::Mean,
+            Ok("hardest") => Steer::Hardest,
+            Ok(other) => return refuse("steer \"mean\", \"hardest\" or the number of a student", other),
+            Err(_) => Steer::Student(steer.extract()?),
         };
         let eviction = match eviction {
             "easiest" => Eviction::Easiest,

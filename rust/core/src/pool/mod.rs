@@ -216,13 +216,11 @@ impl LatentPool {
         match self.config.eviction {
             Eviction::Easiest => self.tree.lightest(),
             Eviction::Oldest => self.tree.oldest(),
-            Eviction::Random => self.tree.pick(self.words(-1 - number.cast_signed(), 0), true),
+            Eviction::Random => {
+                let index = -1 - number.cast_signed();
+                self.tree.pick(philox::words(self.config.seed, self.config.stream, index, 0), true)
+            }
         }
-    }
-
-    /// Return the random words of one choice.
-    fn words(&self, index: i64, choice: u32) -> [u32; 4] {
-        philox::block(philox::halves(self.config.seed), philox::counter(choice, index, self.config.stream))
     }
 
     /// Add a place that is out, and return it.
