@@ -4,7 +4,7 @@ mod batches;
 
 use batches::{CONFIG, Columns};
 use sdx_core::Error;
-use sdx_core::pool::{Config, LatentPool, Steer};
+use sdx_core::pool::{Config, Eviction, LatentPool, Steer};
 
 /// A way to spoil a batch, and what is said of it.
 type Change = (fn(&mut Columns), &'static str);
@@ -136,4 +136,39 @@ fn bytes_an_entry_are_as_stated() {
     #[allow(clippy::cast_precision_loss)]
     let bytes = pool.bytes() as f64 / 1e5;
     assert!((93.0..97.0).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn evicted_entries_leave_their_memory_to_others() {
+    for eviction in [Eviction::Oldest, Eviction::Random] {
+        let mut pool = LatentPool::new(Config { eviction, ..CONFIG }).unwrap();
+        let mut columns = Columns::new(3, 0, 100, 2);
+        columns.hops.fill(8);
+        columns.index.fill(1);
+        columns.scale.fill(1.0);
+        pool.push(&columns.arrivals(0)).unwrap();
+        pool.push(&columns.arrivals(0)).unwrap();
+        let before = pool.bytes();
+        for _ in 0..20 {
+            pool.evict(&pool.ids()[..50]);
+            pool.push(&columns.arrivals(0)).unwrap();
+        }
+        assert_eq!((pool.len(), pool.bytes()), (100, before));
+    }
+}
+
+#[test]
+fn smoothing_never_leaves_the_range_of_cosines() {
+    for step in 1..100_u8 {
+        let smoothing = f32::from(step) / 100.0;
+        let mut pool = LatentPool::new(Config { smoothing, ..CONFIG }).unwrap();
+        let mut columns = Columns::new(3, 0, 2, 2);
+        columns.similarity = vec![1.01, -1.01, 1.01, -1.01];
+        let ids = pool.push(&columns.arrivals(0)).unwrap().id;
+        for _ in 0..50 {
+            pool.observe(&ids, &columns.similarity, 0).unwrap();
+        }
+        assert!(pool.entries(&ids).unwrap().smoothed.iter().all(|cosine| cosine.abs() <= 1.01), "{smoothing}");
+        assert!(LatentPool::restore(&pool.snapshot().unwrap()).is_ok());
+    }
 }

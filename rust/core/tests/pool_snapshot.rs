@@ -126,6 +126,7 @@ fn hostile_snapshots_are_refused_for_their_reason() {
         (8, &[2], "expected version 1, got 2"),
         (CAPACITY, &[0; 8], "a capacity of 1 to 268435456, got 0"),
         (CAPACITY, &[0xff; 8], "a capacity of 1 to 268435456"),
+        (CAPACITY, &[5], "places that the capacity and the file hold, got 6"),
         (CAPACITY + 8, &[0xff; 8], "1 to 64 students"),
         (STEER, &[4], "a student to steer by below 2, got 2"),
         (STEER + 8, &f32::NAN.to_le_bytes(), "a smoothing in [0, 1), got NaN"),
