@@ -239,6 +239,7 @@ impl LatentPool {
         let (old, smoothed) = self.similarity[2 * students * place..][..2 * students].split_at_mut(students);
         for ((old, smoothed), latest) in old.iter_mut().zip(smoothed.iter_mut()).zip(latest) {
             *old = latest;
+            // Clamped, as rounding must not leave the range that `restore` takes.
             let mean = smoothing * *smoothed + (1.0 - smoothing) * latest;
             *smoothed = if smoothing == 0.0 { latest } else { mean.clamp(-MOST_COSINE, MOST_COSINE) };
         }
