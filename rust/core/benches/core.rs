@@ -1,9 +1,11 @@
-//! Speed of random numbers, scores and the reader: `cargo bench -p sdx-core`.
+//! Speed of random numbers, scores, the reader, the pool and selection: `cargo bench -p sdx-core`.
 
 #![allow(missing_docs)] // criterion's macro writes a function without any
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sdx_core::parse::{Limits, verification_bin};
+use sdx_core::pool::{Arrivals, Config, Eviction, LatentPool, Lineages, Steer};
+use sdx_core::select::{self, Chances, Diversity, Rules};
 use sdx_core::tenfold::{Protocol, tenfold_accuracy};
 use sdx_core::{normals, philox, rates, uniforms};
 
@@ -54,5 +56,67 @@ fn reader(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, random, scores, reader);
+/// A full pool of 1,000,000 entries of 0 to 4 hops, and what a step of 128 images asks of it.
+fn pool(criterion: &mut Criterion) {
+    let size = 1_000_000;
+    let numbers: Vec<i64> = (0..1_000_000).collect();
+    let hops: Vec<i64> = numbers.iter().map(|number| number % 5).collect();
+    let (index, scale) = (vec![7; 8 * size], vec![0.5; 8 * size]);
+    let cosines = uniforms::uniforms(4, 0, &[0, 1], size).expect("8 MB fit in memory");
+    let (similarity, reliability) = cosines.split_at(size);
+    let group = vec![-1; size];
+    let batch = |from: usize, count: usize| {
+        let part = from..from + count;
+        let wide = 8 * from..8 * (from + count);
+        let (root, hops) = (&numbers[part.clone()], &hops[part.clone()]);
+        let lineage = Lineages { root, hops, index: &index[wide.clone()], scale: &scale[wide] };
+        let (similarity, reliability) = (&similarity[part.clone()], &reliability[part.clone()]);
+        Arrivals { lineage, similarity, reliability, group: &group[part], images_seen: 0 }
+    };
+    let mut group = criterion.benchmark_group("pool of 1,000,000");
+    for (name, eviction) in [("easiest", Eviction::Easiest), ("oldest", Eviction::Oldest), ("random", Eviction::Random)]
+    {
+        let (steer, smoothing) = (Steer::Mean, 0.5);
+        let config = Config { capacity: size, students: 1, steer, smoothing, eviction, seed: 1, stream: 0 };
+        let mut pool = LatentPool::new(config).expect("a setting within its range");
+        pool.push(&batch(0, size)).expect("110 MB fit in memory");
+        let mut number = 0;
+        group.throughput(Throughput::Elements(128));
+        group.bench_function(format!("push, observe, draw 128, evict {name}"), |bencher| {
+            bencher.iter(|| {
+                number += 1;
+                let drawn = pool.draw(128, number, 0.1).expect("as many as that");
+                let from = usize::try_from(number * 128).unwrap_or(0) % (size - 128);
+                pool.observe(&drawn, &similarity[from..from + 128], number).expect("cosines");
+                pool.push(&batch(from, 128)).expect("memory there already")
+            });
+        });
+        if eviction == Eviction::Easiest {
+            group.bench_function("hardest 128", |bencher| bencher.iter(|| pool.hardest(128)));
+            group.sample_size(10).throughput(Throughput::Elements(1_000_000));
+            group.bench_function("snapshot", |bencher| bencher.iter(|| pool.snapshot()));
+            let snapshot = pool.snapshot().expect("80 MB fit in memory");
+            group.bench_function("restore", |bencher| bencher.iter(|| LatentPool::restore(&snapshot)));
+            group.bench_function("statistics", |bencher| bencher.iter(|| pool.statistics(number)));
+            group.sample_size(100);
+        }
+    }
+    group.finish();
+}
+
+/// 128 out of 512 candidates with embeddings of 512 numbers.
+fn selection(criterion: &mut Criterion) {
+    let priority = uniforms::uniforms(5, 0, &[0], 512).expect("512 numbers fit in memory");
+    let vector = normals::normals(5, 1, &(0..512).collect::<Vec<i64>>(), 512).expect("1 MB fits in memory");
+    let chances = Chances { alpha: 1.5, temperature: None, exploration: 0.1, seed: 1, stream: 0, number: 0 };
+    let free = Rules { count: 128, ..Rules::default() };
+    let apart = Rules { diversity: Some(Diversity { vector: &vector, cosine: 0.5 }), ..free };
+    let mut group = criterion.benchmark_group("128 of 512");
+    group.bench_function("top", |bencher| bencher.iter(|| select::top(&priority, &free)));
+    group.bench_function("sample", |bencher| bencher.iter(|| select::sample(&priority, &chances, &free)));
+    group.bench_function("top, apart", |bencher| bencher.iter(|| select::top(&priority, &apart)));
+    group.finish();
+}
+
+criterion_group!(benches, random, scores, reader, pool, selection);
 criterion_main!(benches);

@@ -52,4 +52,35 @@ pub enum Error {
         /// What it was given.
         got: String,
     },
+    /// A setting or an argument that nothing can be computed for.
+    #[error("expected {expected}, got {got}")]
+    Config {
+        /// What is allowed.
+        expected: String,
+        /// What was asked for.
+        got: String,
+    },
+    /// Values that cannot be what they are passed as.
+    #[error("expected {expected}, got {got}")]
+    Data {
+        /// What is allowed.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// Bytes that are no snapshot of a pool.
+    #[error("not a snapshot of a pool: {0}")]
+    Snapshot(#[from] ParseError),
+}
+
+/// Return [`Error::Config`].
+#[allow(clippy::needless_pass_by_value)] // reads better where it is called
+pub(crate) fn config<T>(expected: impl Into<String>, got: impl ToString) -> Result<T> {
+    Err(Error::Config { expected: expected.into(), got: got.to_string() })
+}
+
+/// Return [`Error::Data`].
+#[allow(clippy::needless_pass_by_value)] // reads better where it is called
+pub(crate) fn data<T>(expected: impl Into<String>, got: impl ToString) -> Result<T> {
+    Err(Error::Data { expected: expected.into(), got: got.to_string() })
 }

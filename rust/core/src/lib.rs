@@ -1,4 +1,5 @@
-//! The books of `sdx`: reproducible random numbers, verification scores and parsers of untrusted files.
+//! The books of `sdx`: reproducible random numbers, the pool of latents, hard-sample selection, verification
+//! scores and parsers of untrusted files.
 //!
 //! Plain slices and structs, no Python: the crate `sdx-py` is the skin that Python sees as `sdx._core`.
 
@@ -9,8 +10,13 @@ mod pairs;
 mod parallel;
 pub mod parse;
 pub mod philox;
+pub mod pool;
+mod power;
+pub mod priority;
 pub mod rates;
+pub mod select;
 pub mod tenfold;
+mod tree;
 pub mod uniforms;
 
 pub use error::{Error, Result};

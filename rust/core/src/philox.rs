@@ -99,6 +99,12 @@ fn multiply(a: u32, b: u32) -> (u32, u32) {
     (product as u32, (product >> 32) as u32)
 }
 
+/// Return the words of one block of the row of an index.
+pub(crate) fn words(seed: u64, stream: u32, index: i64, number: u32) -> [u32; 4] {
+    let [low, high] = halves(index.cast_unsigned());
+    block(halves(seed), [number, low, high, stream])
+}
+
 #[allow(clippy::cast_possible_truncation)] // the point of the function: both halves of the word
 fn halves(word: u64) -> [u32; 2] {
     [word as u32, (word >> 32) as u32]

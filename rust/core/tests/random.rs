@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sdx_core::Error;
 use sdx_core::normals::{normal, normals};
 use sdx_core::philox::{block, philox};
-use sdx_core::uniforms::{uniform, uniforms};
+use sdx_core::uniforms::{below, uniform, uniforms};
 
 /// P(|x| < t) at t = |normal(word)|, by the word's definition: 1 - p with p = (2 k + 1) / 2^32, k the low 31 bits.
 fn centre(word: u32) -> f64 {
@@ -104,6 +104,22 @@ fn uniforms_are_the_high_bits() {
     let sample = uniforms(1, 0, &[5], 1_000_000).unwrap();
     let mean = sample.iter().copied().map(f64::from).sum::<f64>() / 1e6;
     assert!((mean - 0.5).abs() < 5.0 * 0.000_289, "{mean}");
+}
+
+#[test]
+fn bounded_integers_are_the_high_bits_of_the_product() {
+    let ends = |bound| (below([0; 4], bound), below([u32::MAX; 4], bound));
+    assert_eq!(ends(1), (0, 0));
+    assert_eq!(ends(10), (0, 9));
+    assert_eq!(ends(u64::MAX), (0, u64::MAX - 1));
+    assert_eq!(below([u32::MAX; 4], 0), 0);
+    assert_eq!(below([0, 0, 0, 0x8000_0000], 10), 5);
+    assert_eq!(below([u32::MAX, u32::MAX, u32::MAX, 0x7fff_ffff], 10), 4);
+    let mut found = [0; 10];
+    philox(1, 0, &[0], 400_000).unwrap().as_chunks().0.iter().for_each(|words| {
+        found[usize::try_from(below(*words, 10)).unwrap()] += 1;
+    });
+    assert!(found.iter().all(|count| (9_500..10_500).contains(count)), "{found:?}"); // five standard errors
 }
 
 #[test]

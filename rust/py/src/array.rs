@@ -1,24 +1,32 @@
 //! Arrays across the boundary: contiguous or refused going in, moved going out, copied never.
 
-use numpy::ndarray::Array2;
+use numpy::ndarray::{Array2, Dimension, Ix1, Ix2};
 use numpy::prelude::*;
-use numpy::{Element, PyArray2, PyReadonlyArray1, PyUntypedArray};
+use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray, PyUntypedArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-/// A one-dimensional array of Python's that nobody may write to while it is looked at.
-pub struct View<'py, T: Element>(PyReadonlyArray1<'py, T>);
+/// An array of Python's that nobody may write to while it is looked at.
+pub struct Shaped<'py, T: Element, D: Dimension>(PyReadonlyArray<'py, T, D>);
 
-impl<'py, T: Element> View<'py, T> {
+/// A one-dimensional array of Python's.
+pub type View<'py, T> = Shaped<'py, T, Ix1>;
+
+/// A two-dimensional array of Python's.
+pub type Table<'py, T> = Shaped<'py, T, Ix2>;
+
+impl<'py, T: Element, D: Dimension> Shaped<'py, T, D> {
     /// Look at an argument; `TypeError` for another type, dtype or dimension, `ValueError` for a strided array.
     pub fn new(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let Ok(array) = argument.extract::<PyReadonlyArray1<'py, T>>() else {
+        let Ok(array) = argument.extract::<PyReadonlyArray<'py, T, D>>() else {
             let expected = T::get_dtype(argument.py());
+            let shape = if D::NDIM == Some(2) { "[n, m]" } else { "[n]" };
             let got = match argument.cast::<PyUntypedArray>() {
                 Ok(array) => format!("{} {:?}", array.dtype(), array.shape()),
                 Err(_) => argument.get_type().name()?.to_string(),
             };
-            return Err(PyTypeError::new_err(format!("expected `{name}` as a numpy array {expected} [n], got {got}")));
+            let message = format!("expected `{name}` as a numpy array {expected} {shape}, got {got}");
+            return Err(PyTypeError::new_err(message));
         };
         if !array.is_c_contiguous() || array.as_slice().is_err() {
             return Err(PyValueError::new_err(format!(
@@ -34,6 +42,20 @@ impl<'py, T: Element> View<'py, T> {
     }
 }
 
+impl<'py, T: Element> Table<'py, T> {
+    /// As `new`, and `ValueError` for another number of rows or, where it is given, of columns.
+    pub fn of(name: &str, argument: &Bound<'py, PyAny>, rows: usize, columns: Option<usize>) -> PyResult<Self> {
+        let table = Self::new(name, argument)?;
+        let shape = table.0.shape();
+        if shape[0] != rows || columns.is_some_and(|columns| shape[1] != columns) {
+            let columns = columns.map_or("m".into(), |columns| columns.to_string());
+            let message = format!("expected `{name}` of shape [{rows}, {columns}], got {shape:?}");
+            return Err(PyValueError::new_err(message));
+        }
+        Ok(table)
+    }
+}
+
 /// Hand row-major values over to Python as an array `[rows, count]`.
 pub fn matrix<T: Element>(
     py: Python<'_>,
@@ -44,4 +66,9 @@ pub fn matrix<T: Element>(
     let array =
         Array2::from_shape_vec((rows, count), values).map_err(|error| PyValueError::new_err(error.to_string()))?;
     Ok(array.into_pyarray(py))
+}
+
+/// Hand values over to Python as an array `[n]`.
+pub fn vector<T: Element>(py: Python<'_>, values: Vec<T>) -> Py<PyArray1<T>> {
+    values.into_pyarray(py).unbind()
 }

@@ -7,8 +7,13 @@ use sdx_core::Error;
 /// Return the Python exception of a core error.
 pub fn python(py: Python<'_>, error: &Error) -> PyErr {
     let class = match error {
-        Error::Io { .. } | Error::File { .. } | Error::Parse { .. } | Error::Scores { .. } => "DataError",
-        Error::TooLarge { .. } => "ConfigError",
+        Error::Io { .. }
+        | Error::File { .. }
+        | Error::Parse { .. }
+        | Error::Scores { .. }
+        | Error::Data { .. }
+        | Error::Snapshot(_) => "DataError",
+        Error::TooLarge { .. } | Error::Config { .. } => "ConfigError",
     };
     raise(py, class, &error.to_string())
 }

@@ -5,16 +5,22 @@
 mod array;
 mod error;
 mod parse;
+mod pool;
 mod random;
 mod scores;
+mod select;
 
-/// Reproducible random numbers, verification scores and parsers of untrusted files.
+/// Reproducible random numbers, the pool of latents, hard-sample selection, verification scores and parsers of untrusted files.
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
     use super::parse::{VerificationBin, read_verification_bin};
     #[pymodule_export]
+    use super::pool::{LatentPool, PoolEntries, PoolStatistics};
+    #[pymodule_export]
     use super::random::{normals, philox, uniforms};
     #[pymodule_export]
     use super::scores::{Curve, ErrorRates, OperatingPoint, TenFold, error_rates, tenfold_accuracy, wilson};
+    #[pymodule_export]
+    use super::select::{priorities, select_above, select_sample, select_top};
 }

@@ -31,6 +31,11 @@ impl<'a> Cursor<'a> {
         Ok(opcode)
     }
 
+    /// Report failures for the place that is read next.
+    pub fn mark(&mut self) {
+        self.opcode_at = self.at;
+    }
+
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }

@@ -1,6 +1,6 @@
 //! Parsers of untrusted files: allow-listed, capped, and never larger in memory than the file warrants.
 
-mod cursor;
+pub(crate) mod cursor;
 mod escape;
 mod numpy;
 mod opcode;

@@ -1,0 +1,261 @@
+//! The pool: faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
+//!
+//! An entry costs 54.7 + 8 students bytes and 16 more for each hop: 63 to 191 for one student, 95 with two hops. Vectors
+//! are not stored.
+//! `observe`, `push`, `evict` and `draw` take O(log n) an entry. Draw weights are integers, 2^-30 of priority each.
+//! The state is a function of the sequence of operations alone: processes that do the same hold the same pool.
+
+mod arrivals;
+mod chains;
+mod config;
+mod draw;
+mod entries;
+mod snapshot;
+mod statistics;
+
+pub use arrivals::{Arrivals, Lineages, Pushed};
+pub use chains::Hop;
+pub use config::{Config, Eviction, Steer};
+pub(crate) use draw::{check_number, shares};
+pub use entries::Entries;
+pub use statistics::Statistics;
+
+use crate::priority::{MOST_COSINE, priority, weight};
+use crate::tree::Tree;
+use crate::{Error, Result, philox};
+use arrivals::{check_images_seen, check_similarity};
+use chains::Chains;
+
+/// Most hops of a lineage.
+pub const HOPS: usize = 8;
+/// Most entries of a pool.
+pub const MOST_ENTRIES: usize = 1 << 28;
+/// Most students of a pool.
+pub const MOST_STUDENTS: usize = 64;
+
+/// A fixed number of places for entries, named by ids: place + 2^32 x how often the place was vacated (modulo 2^31).
+#[derive(Clone, Debug)]
+pub struct LatentPool {
+    config: Config,
+    places: Vec<Place>,
+    /// Of each place the latest similarities of all students, then the smoothed ones.
+    similarity: Vec<f32>,
+    chains: Chains,
+    tree: Tree,
+    /// Entries ever pushed, those refused included.
+    pushed: u64,
+}
+
+/// What a place holds beside its weight and age, which are the tree's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    root: i64,
+    last_visit: i64,
+    chain: u32,
+    visits: u32,
+    generation: u32,
+    reliability: f32,
+    group: i32,
+    hops: u8,
+}
+
+const VACANT: Place =
+    Place { root: 0, last_visit: 0, chain: chains::END, visits: 0, generation: 0, reliability: 0.0, group: 0, hops: 0 };
+
+impl LatentPool {
+    /// Make an empty pool; memory is taken as places are first filled.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a capacity outside 1 to 2^28, students outside 1 to 64, a smoothing outside [0, 1), or a
+    /// student to steer by that does not exist.
+    pub fn new(config: Config) -> Result<Self> {
+        config.check()?;
+        Ok(Self {
+            config,
+            places: Vec::new(),
+            similarity: Vec::new(),
+            chains: Chains::new(),
+            tree: Tree::default(),
+            pushed: 0,
+        })
+    }
+
+    /// Return the settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Return the number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tree.count()
+    }
+
+    /// Return whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Return the bytes of memory held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let places = size_of::<Place>() * self.places.capacity() + 4 * self.similarity.capacity();
+        places + self.chains.bytes() + self.tree.bytes()
+    }
+
+    /// Return the sum of the draw weights, in units of 2^-30 of priority; exact.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.tree.total()
+    }
+
+    /// Add entries, one after the other, a full pool making room by its rule.
+    ///
+    /// Under [`Eviction::Easiest`] an entry easier than all others is not taken in.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for values out of range or of unequal lengths, [`Error::TooLarge`] where memory is short; the pool
+    /// is then as before.
+    pub fn push(&mut self, arrivals: &Arrivals) -> Result<Pushed> {
+        let count = arrivals.check(self.config.students)?;
+        let hops = arrivals.lineage.hops.iter().map(|&hops| usize::try_from(hops).unwrap_or(0)).sum();
+        self.chains.reserve(hops)?;
+        self.make_room(count)?;
+        let mut pushed = Pushed { id: Vec::with_capacity(count), evicted: Vec::new() };
+        for row in 0..count {
+            let id = self.push_one(arrivals, row, count, &mut pushed.evicted);
+            pushed.id.push(id.unwrap_or(-1));
+        }
+        Ok(pushed)
+    }
+
+    /// Take note of similarities, row-major `[students, id.len()]`, and return which ids are still in the pool.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a number that is no cosine, another length, or a negative `images_seen`; nothing is then noted.
+    pub fn observe(&mut self, id: &[i64], similarity: &[f32], images_seen: i64) -> Result<Vec<bool>> {
+        check_similarity(similarity, self.config.students, id.len())?;
+        check_images_seen(images_seen)?;
+        let mut known = Vec::with_capacity(id.len());
+        for (row, &name) in id.iter().enumerate() {
+            let place = self.place(name);
+            if let Some(place) = place {
+                self.note(place, similarity.iter().skip(row).step_by(id.len()).copied(), images_seen, false);
+            }
+            known.push(place.is_some());
+        }
+        Ok(known)
+    }
+
+    /// Remove entries and return which ids were still in the pool.
+    pub fn evict(&mut self, id: &[i64]) -> Vec<bool> {
+        id.iter().map(|&id| self.place(id).map(|place| self.vacate(place)).is_some()).collect()
+    }
+
+    /// Return where an entry is, if it still is.
+    fn place(&self, id: i64) -> Option<usize> {
+        let place = usize::try_from(id & 0xffff_ffff).ok()?;
+        let found = self.places.get(place)?;
+        (i64::from(found.generation) == id >> 32 && self.tree.weight(place) > 0).then_some(place)
+    }
+
+    fn id(&self, place: usize) -> i64 {
+        i64::from(self.places[place].generation) << 32 | i64::try_from(place).unwrap_or(i64::MAX)
+    }
+
+    /// Let `count` more places fit, growing by halves up to the capacity.
+    fn make_room(&mut self, count: usize) -> Result<()> {
+        let used = self.places.len();
+        let needed = (self.len() + count).min(self.config.capacity);
+        if needed <= self.places.capacity() {
+            return Ok(());
+        }
+        let more = needed.max(used + used / 2).min(self.config.capacity) - used;
+        let failed = |_| Error::TooLarge { rows: more, count: 14 + 2 * self.config.students };
+        self.similarity.try_reserve_exact(more * 2 * self.config.students).map_err(failed)?;
+        self.tree.reserve(more)?;
+        self.places.try_reserve_exact(more).map_err(failed) // last: what the question above is about
+    }
+
+    fn push_one(&mut self, arrivals: &Arrivals, row: usize, count: usize, evicted: &mut Vec<i64>) -> Option<i64> {
+        let similarity = || arrivals.similarity.iter().skip(row).step_by(count).copied();
+        let reliability = arrivals.reliability[row];
+        let number = self.pushed;
+        self.pushed += 1;
+        if self.len() == self.config.capacity {
+            let leaver = self.leaver(number)?;
+            if self.config.eviction == Eviction::Easiest {
+                let own: Vec<f32> = similarity().collect();
+                if weight(priority(self.config.steer.of(&own), reliability)) < self.tree.weight(leaver) {
+                    return None;
+                }
+            }
+            evicted.push(self.id(leaver));
+            self.vacate(leaver);
+        }
+        let place = self.tree.first_out().unwrap_or_else(|| self.grow());
+        self.places[place] = Place {
+            root: arrivals.lineage.root[row],
+            last_visit: 0,
+            chain: self.chains.add(arrivals.lineage.row(row)),
+            visits: 0,
+            generation: self.places[place].generation,
+            reliability,
+            group: i32::try_from(arrivals.group[row]).unwrap_or(-1),
+            hops: u8::try_from(arrivals.lineage.hops[row]).unwrap_or(0),
+        };
+        self.tree.fill(place, 1, number);
+        self.note(place, similarity(), arrivals.images_seen, true);
+        Some(self.id(place))
+    }
+
+    /// Return who leaves for the push of a number.
+    fn leaver(&self, number: u64) -> Option<usize> {
+        match self.config.eviction {
+            Eviction::Easiest => self.tree.lightest(),
+            Eviction::Oldest => self.tree.oldest(),
+            Eviction::Random => {
+                let index = -1 - number.cast_signed();
+                self.tree.pick(philox::words(self.config.seed, self.config.stream, index, 0), true)
+            }
+        }
+    }
+
+    /// Add a place that is out, and return it.
+    fn grow(&mut self) -> usize {
+        let place = self.places.len();
+        self.places.push(VACANT);
+        self.similarity.resize(self.similarity.len() + 2 * self.config.students, 0.0);
+        self.tree.grow();
+        place
+    }
+
+    /// Note the similarities of a visit, the first one's as they are.
+    fn note(&mut self, place: usize, latest: impl Iterator<Item = f32>, images_seen: i64, first: bool) {
+        let students = self.config.students;
+        let smoothing = if first { 0.0 } else { self.config.smoothing };
+        let (old, smoothed) = self.similarity[2 * students * place..][..2 * students].split_at_mut(students);
+        for ((old, smoothed), latest) in old.iter_mut().zip(smoothed.iter_mut()).zip(latest) {
+            *old = latest;
+            // Clamped, as rounding must not leave the range that `restore` takes.
+            let mean = smoothing * *smoothed + (1.0 - smoothing) * latest;
+            *smoothed = if smoothing == 0.0 { latest } else { mean.clamp(-MOST_COSINE, MOST_COSINE) };
+        }
+        let hardness = priority(self.config.steer.of(smoothed), self.places[place].reliability);
+        self.tree.set(place, weight(hardness));
+        let place = &mut self.places[place];
+        place.visits = place.visits.saturating_add(1);
+        place.last_visit = images_seen;
+    }
+
+    fn vacate(&mut self, place: usize) {
+        let students = 2 * self.config.students;
+        self.chains.remove(self.places[place].chain);
+        self.similarity[students * place..][..students].fill(0.0);
+        let generation = (self.places[place].generation + 1) & 0x7fff_ffff;
+        self.places[place] = Place { generation, ..VACANT };
+        self.tree.fill(place, 0, 0);
+    }
+}

@@ -1,0 +1,232 @@
+//! A pool as bytes, and bytes as a pool again: versioned, summed, and read as what anyone may have written.
+//!
+//! Little-endian: `sdxpool` and a newline, version, settings, number of pushes, number of places; of each place its
+//! generation, whether it is filled, the fixed columns, all similarities, and its hops; a checksum. Weights are made
+//! anew. A reader's memory is at most about twice
+//! the file, whatever it says.
+
+use super::chains::{Chains, Hop};
+use super::{Config, Eviction, HOPS, LatentPool, Place, Steer, VACANT};
+use crate::parse::ParseError;
+use crate::parse::cursor::Cursor;
+use crate::priority::{is_cosine, weight};
+use crate::tree::Tree;
+use crate::{Error, Result};
+
+const MAGIC: [u8; 8] = *b"sdxpool\n";
+const VERSION: u32 = 1;
+/// Bytes of a place without similarities and hops.
+const FIXED: usize = 42;
+
+/// Bytes of a hop.
+const HOP: usize = 12;
+
+type Parsed<T> = std::result::Result<T, ParseError>;
+
+impl LatentPool {
+    /// Return the whole state as bytes; equal states give equal bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] where memory is short.
+    pub fn snapshot(&self) -> Result<Vec<u8>> {
+        let size = 128 + self.places.len() * (FIXED + 8 * self.config.students) + self.chains.bytes();
+        let mut out = Vec::new();
+        out.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: 1, count: size })?;
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        let Config { capacity, students, steer, smoothing, eviction, seed, stream } = self.config;
+        let steer = match steer {
+            Steer::Mean => 0,
+            Steer::Hardest => 1,
+            Steer::Student(student) => 2 + student as u64,
+        };
+        out.extend((capacity as u64).to_le_bytes());
+        out.extend((students as u64).to_le_bytes());
+        out.extend(steer.to_le_bytes());
+        out.extend(smoothing.to_le_bytes());
+        out.push(eviction as u8);
+        out.extend(seed.to_le_bytes());
+        out.extend(stream.to_le_bytes());
+        out.extend(self.pushed.to_le_bytes());
+        out.extend((self.places.len() as u64).to_le_bytes());
+        for (place, similarity) in self.places.iter().zip(self.similarity.chunks_exact(2 * students)).enumerate() {
+            self.write_place(place, similarity, &mut out);
+        }
+        out.extend(checksum(&out).to_le_bytes());
+        Ok(out)
+    }
+
+    fn write_place(&self, at: usize, (place, similarity): (&Place, &[f32]), out: &mut Vec<u8>) {
+        out.extend(place.generation.to_le_bytes());
+        out.push(u8::from(self.tree.weight(at) > 0));
+        out.extend(self.tree.age(at).to_le_bytes());
+        out.extend(place.root.to_le_bytes());
+        out.extend(place.last_visit.to_le_bytes());
+        out.extend(place.visits.to_le_bytes());
+        out.extend(place.reliability.to_le_bytes());
+        out.extend(place.group.to_le_bytes());
+        out.push(place.hops);
+        for value in similarity {
+            out.extend(value.to_le_bytes());
+        }
+        for hop in self.chains.hops(place.chain) {
+            out.extend(hop.index.to_le_bytes());
+            out.extend(hop.scale.to_le_bytes());
+        }
+    }
+}
+
+impl LatentPool {
+    /// Make a pool from a snapshot's bytes.
+    ///
+    /// # Errors
+    /// [`Error::Snapshot`] for bytes that no pool gave: truncated, damaged, of another version, or inconsistent;
+    /// [`Error::Config`] for settings that no pool has; [`Error::TooLarge`] where memory is short.
+    pub fn restore(file: &[u8]) -> Result<Self> {
+        let mut cursor = Cursor::new(file);
+        if cursor.array()? != MAGIC {
+            return Ok(cursor.fail("expected `sdxpool` and a newline, got another start")?);
+        }
+        let version = u32::from_le_bytes(cursor.array()?);
+        if version != VERSION {
+            return Ok(cursor.fail(format!("expected version {VERSION}, got {version}: another release wrote it"))?);
+        }
+        let body = file.len().saturating_sub(8);
+        if file[body..] != checksum(&file[..body]).to_le_bytes() {
+            return Ok(cursor.fail("expected the checksum of what stands before it: truncated or damaged")?);
+        }
+        let mut cursor = Cursor::new(&file[..body]);
+        cursor.span(MAGIC.len() + size_of_val(&VERSION))?;
+        cursor.mark();
+        let config = read_config(&mut cursor)?;
+        config.check()?;
+        let pushed = u64::from_le_bytes(cursor.array()?);
+        if pushed >> 62 > 0 {
+            return Ok(cursor.fail(format!("expected fewer than 2^62 pushes, got {pushed}"))?);
+        }
+        let places = cursor.u64()?;
+        let least = FIXED + 8 * config.students;
+        if places > config.capacity || places.checked_mul(least).is_none_or(|bytes| bytes > cursor.remaining()) {
+            return Ok(cursor.fail(format!("expected places that the capacity and the file hold, got {places}"))?);
+        }
+        let mut pool = Self::new(config)?;
+        pool.pushed = pushed;
+        pool.read_places(&mut cursor, places)?;
+        Ok(pool)
+    }
+
+    fn read_places(&mut self, cursor: &mut Cursor, places: usize) -> Result<()> {
+        let students = self.config.students;
+        let too_large = |_| Error::TooLarge { rows: places, count: 14 + 2 * students };
+        self.places.try_reserve_exact(places).map_err(too_large)?;
+        self.similarity.try_reserve_exact(places * 2 * students).map_err(too_large)?;
+        let (mut weights, mut ages) = (Vec::new(), Vec::new());
+        weights.try_reserve_exact(places).map_err(too_large)?;
+        ages.try_reserve_exact(places).map_err(too_large)?;
+        self.chains.reserve((cursor.remaining() - places * (FIXED + 8 * students)) / HOP)?;
+        for at in 0..places {
+            cursor.mark();
+            let (mut place, filled, age) = read_place(cursor)?;
+            for _ in 0..2 * students {
+                self.similarity.push(f32::from_le_bytes(cursor.array()?));
+            }
+            place.chain = read_chain(cursor, &mut self.chains, place.hops)?;
+            self.places.push(place);
+            let similarity = &self.similarity[at * 2 * students..];
+            let fits = if filled {
+                age < self.pushed && place.is_sound() && similarity.iter().all(|&value| is_cosine(value))
+            } else {
+                let vacant = Place { generation: place.generation, ..VACANT };
+                age == 0 && place == vacant && similarity.iter().all(|value| value.to_bits() == 0)
+            };
+            if !fits {
+                return Ok(cursor.fail(format!("expected place {at} as a pool leaves it, got other values"))?);
+            }
+            ages.push(age);
+            weights.push(if filled { weight(self.priority(at)) } else { 0 });
+        }
+        cursor.mark();
+        if cursor.remaining() > 0 {
+            return Ok(cursor.fail(format!("expected the end, got {} more bytes", cursor.remaining()))?);
+        }
+        let mut taken: Vec<u64> =
+            ages.iter().zip(&weights).filter(|(_, weight)| **weight > 0).map(|(&age, _)| age).collect();
+        taken.sort_unstable();
+        if taken.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Ok(cursor.fail("expected every push to have a number of its own, got one twice")?);
+        }
+        self.tree = Tree::new(weights, ages);
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Whether a filled place holds what a push puts there; its hops have been checked.
+    fn is_sound(&self) -> bool {
+        self.root >= 0
+            && self.last_visit >= 0
+            && self.visits > 0
+            && self.generation >> 31 == 0
+            && is_cosine(self.reliability)
+            && self.group >= -1
+    }
+}
+
+fn read_config(cursor: &mut Cursor) -> Parsed<Config> {
+    let (capacity, students, steer) = (cursor.u64()?, cursor.u64()?, cursor.u64()?);
+    let smoothing = f32::from_le_bytes(cursor.array()?);
+    let eviction = match cursor.u8()? {
+        0 => Eviction::Easiest,
+        1 => Eviction::Oldest,
+        2 => Eviction::Random,
+        other => return cursor.fail(format!("expected rule of eviction 0, 1 or 2, got {other}")),
+    };
+    let steer = match steer {
+        0 => Steer::Mean,
+        1 => Steer::Hardest,
+        student => Steer::Student(student - 2),
+    };
+    let (seed, stream) = (u64::from_le_bytes(cursor.array()?), u32::from_le_bytes(cursor.array()?));
+    Ok(Config { capacity, students, steer, smoothing, eviction, seed, stream })
+}
+
+fn read_place(cursor: &mut Cursor) -> Parsed<(Place, bool, u64)> {
+    let generation = u32::from_le_bytes(cursor.array()?);
+    let filled = cursor.u8()?;
+    let age = u64::from_le_bytes(cursor.array()?);
+    let place = Place {
+        root: i64::from_le_bytes(cursor.array()?),
+        last_visit: i64::from_le_bytes(cursor.array()?),
+        chain: VACANT.chain,
+        visits: u32::from_le_bytes(cursor.array()?),
+        generation,
+        reliability: f32::from_le_bytes(cursor.array()?),
+        group: i32::from_le_bytes(cursor.array()?),
+        hops: u8::from_le_bytes(cursor.array()?),
+    };
+    if filled > 1 || generation >> 31 > 0 || usize::from(place.hops) > HOPS {
+        return cursor.fail("expected a generation below 2^31, filled or not, and at most 8 hops, got other values");
+    }
+    Ok((place, filled == 1, age))
+}
+
+fn read_chain(cursor: &mut Cursor, chains: &mut Chains, hops: u8) -> Result<u32> {
+    let mut chain = [Hop { index: 0, scale: 0.0 }; HOPS];
+    let chain = &mut chain[..hops.into()];
+    for hop in chain.iter_mut() {
+        *hop = Hop { index: i64::from_le_bytes(cursor.array()?), scale: f32::from_le_bytes(cursor.array()?) };
+        if hop.check().is_err() {
+            return Ok(cursor.fail("expected hops with an index and a scale of at least 0, got other values")?);
+        }
+    }
+    Ok(chains.add(chain.iter().copied()))
+}
+
+/// FNV-1a over words of eight bytes: each step is one-to-one, so that no change within one word goes unseen.
+fn checksum(bytes: &[u8]) -> u64 {
+    let step = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
+    let (words, rest) = bytes.as_chunks();
+    let sum =
+        words.iter().fold(bytes.len() as u64 ^ 0xcbf2_9ce4_8422_2325, |sum, word| step(sum, u64::from_le_bytes(*word)));
+    rest.iter().fold(sum, |sum, &byte| step(sum, byte.into()))
+}
