@@ -5,7 +5,6 @@ caller must not write to one meanwhile. Bad files and values raise `sdx.errors.D
 `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
-from collections.abc import Sequence
 from os import PathLike
 from typing import Literal, final
 
@@ -14,14 +13,12 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Curve",
-    "ErrorRates",
     "LatentPool",
     "OperatingPoint",
     "PoolEntries",
     "PoolStatistics",
     "TenFold",
     "VerificationBin",
-    "error_rates",
     "normals",
     "philox",
     "priorities",
@@ -102,36 +99,6 @@ def tenfold_accuracy(
     `insightface` tries the thresholds 0, 0.01, ..., 3.99 as the field's script does, `exact` every split of the
     training pairs (midpoints between neighbouring distances); TAR and FAR are the script's in both. Raises DataError
     for fewer than ten pairs, a value that is not finite, or pairs of one kind only; ConfigError for another protocol.
-    """
-
-@final
-class ErrorRates:
-    """Error rates over all thresholds."""
-
-    @property
-    def tar_at_far(self) -> list[float]:
-        """Share of mated pairs accepted, for each asked FAR."""
-    @property
-    def threshold(self) -> list[float]:
-        """The lowest threshold that keeps to each asked FAR."""
-    @property
-    def false_matches(self) -> list[int]:
-        """Number of non-mated pairs accepted there."""
-    @property
-    def eer(self) -> float:
-        """(FMR + FNMR) / 2 where the two are closest."""
-    @property
-    def eer_threshold(self) -> float:
-        """The threshold of the EER, the highest of equals."""
-    @property
-    def auc(self) -> float:
-        """Probability that a mated pair scores above a non-mated one, ties counted half."""
-
-def error_rates(score: NDArray[np.float64], mated: NDArray[np.bool_], far: Sequence[float]) -> ErrorRates:
-    """Return error rates from scores, float64 [P], higher being more alike; accepted at or above the threshold.
-
-    The real FAR never exceeds the asked one, and equal scores are accepted or rejected together. Raises DataError for a
-    score that is not finite, pairs of one kind only, or a FAR outside [0, 1].
     """
 
 @final

@@ -33,12 +33,11 @@ def test_another_index_is_a_type_error(index, got):
 
 def test_other_dtypes_of_pairs_are_type_errors():
     values, mated = PAIRS
-    for function in (_core.tenfold_accuracy, _core.error_rates):
-        last = "exact" if function is _core.tenfold_accuracy else [0.1]
+    for function in (lambda score, mated: _core.tenfold_accuracy(score, mated, "exact"), _core.Curve):
         with pytest.raises(TypeError, match=r"as a numpy array float64 \[n\], got float32 \[20\]"):
-            function(values.astype(np.float32), mated, last)
+            function(values.astype(np.float32), mated)
         with pytest.raises(TypeError, match=r"expected `mated` as a numpy array bool \[n\], got uint8 \[20\]"):
-            function(values, mated.astype(np.uint8), last)
+            function(values, mated.astype(np.uint8))
 
 
 def test_strided_arrays_are_refused_and_not_copied():
@@ -48,7 +47,7 @@ def test_strided_arrays_are_refused_and_not_copied():
     with pytest.raises(ValueError, match="expected `index` to be contiguous"):
         _core.philox(0, 0, INDEX[::-1], 4)
     with pytest.raises(ValueError, match="expected `score` to be contiguous"):
-        _core.error_rates(values[::2], mated[:10], [0.1])
+        _core.Curve(values[::2], mated[:10])
     with pytest.raises(ValueError, match="expected `mated` to be contiguous"):
         _core.tenfold_accuracy(values, np.repeat(mated, 2)[::2], "exact")
 
@@ -61,7 +60,7 @@ def test_read_only_and_shifted_views_are_taken():
 
 def test_inputs_are_left_as_they_are():
     values, mated = (array.copy() for array in PAIRS)
-    _core.error_rates(values, mated, [0.1])
+    _core.Curve(values, mated)
     _core.tenfold_accuracy(values, mated, "exact")
     np.testing.assert_array_equal(values, PAIRS[0])
     np.testing.assert_array_equal(mated, PAIRS[1])
@@ -103,7 +102,7 @@ print(peak() - before)
 def test_results_are_moved_and_inputs_looked_at():
     moved = peak_growth("_core.normals(0, 0, np.arange(64), 4096)", "_core.normals(0, 0, np.arange(4096), 2**14)")
     assert 0.8 * 2**28 < moved < 1.2 * 2**28  # the 256 MiB of the result, once
-    setup = "x = np.linspace(0, 3, 2**23); m = np.arange(2**23) % 2 == 0; _core.error_rates(x[:20], m[:20], [0.1])"
+    setup = "x = np.linspace(0, 3, 2**23); m = np.arange(2**23) % 2 == 0; _core.Curve(x[:20], m[:20])"
     looked = peak_growth(setup, "_core.tenfold_accuracy(x, m, 'insightface')")
     assert looked < 2**24  # far below the 72 MiB of the two arrays
 

@@ -1,9 +1,7 @@
-"""Ten-fold accuracy against the field's script in NumPy, error rates against brute force over every threshold."""
+"""Ten-fold accuracy against the field's script in NumPy."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sdx import _core, errors
 
@@ -66,29 +64,6 @@ def test_exact_is_never_worse_on_the_training_folds():
         assert exact.accuracy[i] == np.mean((distance[test] < exact.threshold[i]) == mated[test])
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=60),
-    st.lists(st.floats(0, 1), max_size=4),
-)
-def test_error_rates_are_brute_force(pairs, far):
-    score = np.array([0.3, 0.7] + [value / 10 for value, _ in pairs])
-    mated = np.array([True, False] + [kind for _, kind in pairs])
-    got = _core.error_rates(score, mated, far)
-    thresholds = [np.inf, *np.unique(score)[::-1]]
-    fmr = np.array([np.mean(score[~mated] >= t) for t in thresholds])
-    tar = np.array([np.mean(score[mated] >= t) for t in thresholds])
-    for i, asked in enumerate(far):
-        place = np.flatnonzero(fmr <= asked)[-1]
-        assert got.tar_at_far[i] == tar[place]
-        assert got.false_matches[i] == np.sum(score[~mated] >= got.threshold[i]) == round(fmr[place] * np.sum(~mated))
-        assert np.mean(score[mated] >= got.threshold[i]) == tar[place]
-    own = np.mean(score[~mated] >= got.eer_threshold), np.mean(score[mated] < got.eer_threshold)
-    assert abs(own[0] - own[1]) == pytest.approx(np.abs(fmr - (1 - tar)).min(), abs=1e-12)
-    assert got.eer == pytest.approx(np.mean(own), abs=1e-12)
-    above = (score[mated][:, None] > score[~mated]).mean() + (score[mated][:, None] == score[~mated]).mean() / 2
-    assert got.auc == pytest.approx(above, abs=1e-12)
-
-
 def bad_pairs():
     good = np.linspace(0, 1, 12)
     kinds = np.arange(12) % 2 == 0
@@ -109,7 +84,7 @@ def test_bad_pairs_are_refused(values, mated, message):
         with pytest.raises(errors.DataError, match=message):
             _core.tenfold_accuracy(values, mated, protocol)
     with pytest.raises(errors.DataError, match=message):
-        _core.error_rates(values, mated, [0.1])
+        _core.Curve(values, mated)
 
 
 def test_other_bad_requests_are_refused():
@@ -118,5 +93,3 @@ def test_other_bad_requests_are_refused():
         _core.tenfold_accuracy(distance[:9], mated[:9], "exact")
     with pytest.raises(errors.ConfigError, match='"insightface" or "exact", got "lfw"'):
         _core.tenfold_accuracy(distance, mated, "lfw")
-    with pytest.raises(errors.DataError, match=r"rate in \[0, 1\], got 1.5"):
-        _core.error_rates(distance, mated, [0.5, 1.5])

@@ -110,7 +110,8 @@ def evaluate(
     embedding = embed(model, dataset.images, dataset.frame, flip=flip, batch=batch, device=device)
     distance = pair_distance(unit_descriptors(embedding), dataset.pairs)
     folds = _core.tenfold_accuracy(distance, dataset.mated, protocol)
-    rates = _core.error_rates(-distance, dataset.mated, list(FARS.values()))
+    curve = _core.Curve(-distance, dataset.mated)
+    equal = curve.equal_error()
     return Result(
         model=model.name,
         dataset=dataset.name,
@@ -122,9 +123,9 @@ def evaluate(
         accuracy=float(np.mean(folds.accuracy)),
         std=float(np.std(folds.accuracy)),
         threshold=float(np.mean(folds.threshold)),
-        tar_at_far=dict(zip(FARS, map(float, rates.tar_at_far), strict=True)),
-        eer=float(rates.eer),
-        auc=float(rates.auc),
+        tar_at_far={name: (mated - curve.at_fmr(far).false_non_matches) / mated for name, far in FARS.items()},
+        eer=(equal.fmr + equal.fnmr) / 2,
+        auc=curve.auc(),
         model_sha256=model.sha256,
         data_sha256=dataset.sha256,
     )

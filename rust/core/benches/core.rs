@@ -3,11 +3,12 @@
 #![allow(missing_docs)] // criterion's macro writes a function without any
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sdx_core::curve::{Curve, Policy};
 use sdx_core::parse::{Limits, verification_bin};
 use sdx_core::pool::{Arrivals, Config, Eviction, LatentPool, Lineages, Steer};
 use sdx_core::select::{self, Chances, Diversity, Rules};
 use sdx_core::tenfold::{Protocol, tenfold_accuracy};
-use sdx_core::{normals, philox, rates, uniforms};
+use sdx_core::{normals, philox, uniforms};
 
 /// A batch of 128 latents of 512 numbers, and a population of 10,000.
 fn random(criterion: &mut Criterion) {
@@ -33,8 +34,12 @@ fn scores(criterion: &mut Criterion) {
     for (name, protocol) in [("insightface", Protocol::InsightFace), ("exact", Protocol::Exact)] {
         group.bench_function(name, |bencher| bencher.iter(|| tenfold_accuracy(&distance, &mated, protocol)));
     }
-    group
-        .bench_function("error rates", |bencher| bencher.iter(|| rates::error_rates(&distance, &mated, &[1e-3, 1e-2])));
+    group.bench_function("error rates", |bencher| {
+        bencher.iter(|| {
+            let curve = Curve::new(&distance, &mated)?;
+            Ok::<_, sdx_core::Error>((curve.at_fmr(1e-3, Policy::AtMost)?, curve.equal_error(), curve.auc()))
+        });
+    });
     group.finish();
 }
 

@@ -13,7 +13,6 @@ pub mod philox;
 pub mod pool;
 mod power;
 pub mod priority;
-pub mod rates;
 pub mod select;
 pub mod tenfold;
 mod tree;

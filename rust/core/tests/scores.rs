@@ -1,7 +1,6 @@
-//! Ten-fold accuracy and error rates against brute force over every threshold.
+//! Ten-fold accuracy against brute force over every threshold.
 
 use proptest::prelude::*;
-use sdx_core::rates::error_rates;
 use sdx_core::tenfold::{Protocol, tenfold_accuracy};
 
 /// Few distinct values, so that ties are common; at least one pair of each kind.
@@ -99,32 +98,6 @@ proptest! {
             }
             prop_assert_eq!(result.accuracy[fold], accuracy(&distance, &mated, chosen, |pair| fold_of[pair] == fold));
         }
-    }
-
-    #[test]
-    fn rates_are_brute_force((score, mated) in pairs(2), asked in prop::collection::vec(0.0..1.0, 1..4)) {
-        let result = error_rates(&score, &mated, &asked).unwrap();
-        let of = |kind: bool, threshold: f64| share((0..score.len()).filter(|&i| mated[i] == kind).map(|i| score[i] >= threshold));
-        for (place, &far) in asked.iter().enumerate() {
-            let threshold = result.threshold[place];
-            prop_assert!(of(false, threshold) <= far);
-            prop_assert_eq!(result.tar_at_far[place], of(true, threshold));
-            // No lower score keeps to the rate.
-            prop_assert!(score.iter().all(|&lower| lower >= threshold || of(false, lower) > far));
-        }
-        let gap = |threshold: f64| (of(false, threshold) - (1.0 - of(true, threshold))).abs();
-        prop_assert!(score.iter().chain(&[99.0]).all(|&threshold| gap(threshold) >= gap(result.eer_threshold) - 1e-12));
-        let eer = f64::midpoint(of(false, result.eer_threshold), 1.0 - of(true, result.eer_threshold));
-        prop_assert!((result.eer - eer).abs() < 1e-12);
-        let mut wins = Vec::new();
-        for i in (0..score.len()).filter(|&i| mated[i]) {
-            for j in (0..score.len()).filter(|&j| !mated[j]) {
-                wins.push(if score[i] > score[j] { 1.0 } else if score[i] < score[j] { 0.0 } else { 0.5 });
-            }
-        }
-        #[allow(clippy::cast_precision_loss)]
-        let auc = wins.iter().sum::<f64>() / wins.len() as f64;
-        prop_assert!((result.auc - auc).abs() < 1e-12);
     }
 }
 

@@ -20,7 +20,7 @@ mod _core {
     #[pymodule_export]
     use super::random::{normals, philox, uniforms};
     #[pymodule_export]
-    use super::scores::{Curve, ErrorRates, OperatingPoint, TenFold, error_rates, tenfold_accuracy, wilson};
+    use super::scores::{Curve, OperatingPoint, TenFold, tenfold_accuracy, wilson};
     #[pymodule_export]
     use super::select::{priorities, select_above, select_sample, select_top};
 }

@@ -3,7 +3,7 @@
 use numpy::PyArray1;
 use numpy::prelude::*;
 use pyo3::prelude::*;
-use sdx_core::{curve, rates, tenfold};
+use sdx_core::{curve, tenfold};
 
 use crate::array::View;
 use crate::error;
@@ -50,39 +50,6 @@ pub fn tenfold_accuracy<'py>(
         tar_std: result.tar_std,
         far: result.far,
     })
-}
-
-/// Error rates over all thresholds, a pair being accepted at or above the threshold.
-#[pyclass(frozen, get_all, module = "sdx._core")]
-pub struct ErrorRates {
-    /// Share of mated pairs accepted, for each asked FAR.
-    tar_at_far: Vec<f64>,
-    /// The lowest threshold that keeps to each asked FAR.
-    threshold: Vec<f64>,
-    /// Number of non-mated pairs accepted there.
-    false_matches: Vec<usize>,
-    /// (FMR + FNMR) / 2 where the two are closest.
-    eer: f64,
-    /// The threshold of the EER.
-    eer_threshold: f64,
-    /// Probability that a mated pair scores above a non-mated one, ties counted half.
-    auc: f64,
-}
-
-/// TAR at FAR "at most", EER and AUC from scores (higher is more alike).
-#[pyfunction]
-pub fn error_rates<'py>(
-    py: Python<'py>,
-    score: Bound<'py, PyAny>,
-    mated: Bound<'py, PyAny>,
-    far: Vec<f64>,
-) -> PyResult<ErrorRates> {
-    let (score, mated) = (View::new("score", &score)?, View::new("mated", &mated)?);
-    let (score, mated) = (score.slice()?, mated.slice()?);
-    let result = py.detach(|| rates::error_rates(score, mated, &far));
-    let rates::ErrorRates { tar_at_far, threshold, false_matches, eer, eer_threshold, auc } =
-        result.map_err(|failure| error::python(py, &failure))?;
-    Ok(ErrorRates { tar_at_far, threshold, false_matches, eer, eer_threshold, auc })
 }
 
 /// A threshold and the errors made there.
