@@ -87,12 +87,15 @@ class StudentConfig(Section):
 
 
 class SamplerConfig(Section):
-    """Which latents are drawn: `fresh`, `resample` (SynthDistill), or a class as `module:Name`."""
+    """Which latents are drawn: `fresh`, `resample` (SynthDistill), `pool`, or a class as `module:Name`."""
 
     kind: str = "resample"
     scale: float = Field(1.0, ge=0, description="lambda, size of the noise around a parent")
     unit: Literal["absolute", "rms"] = Field("rms", description="unit of scale: latent units, or rms(w - w_mean)")
     steer: str = Field("mean", description="whose similarity counts: mean, hardest, or a student's name")
+    capacity: int = Field(65536, ge=1, le=2**28, description="faces that pool remembers")
+    revisit: float = Field(0.5, ge=0, le=1, description="share of a batch that pool draws near hard faces")
+    exploration: float = Field(0.1, ge=0, le=1, description="share of those that pool draws whatever their hardness")
 
 
 class LossConfig(Section):

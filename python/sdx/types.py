@@ -42,6 +42,7 @@ class Stream(IntEnum):
     PAIRING = 8  # choice of verification pairs
     SHUFFLE = 9  # order of a stored data set
     SELF_CHECK = 10  # the test face of a model artefact
+    POOL = 11  # draws from the sampler's pool
 
 
 class Random(Protocol):

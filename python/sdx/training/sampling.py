@@ -11,6 +11,7 @@ from sdx import plugins
 from sdx.config import SamplerConfig
 from sdx.errors import ConfigError
 from sdx.sources import IndexSource, LatentSource
+from sdx.training.pool import Pool
 from sdx.types import Proposal, Random, Stream
 
 
@@ -34,16 +35,17 @@ def build(config: SamplerConfig, source: LatentSource | IndexSource, students: l
     """Return the configured sampler; raises ConfigError for an unknown kind, or a steering one without latents."""
     if config.kind == "fresh":
         return Fresh(source)
-    if config.kind == "resample":
+    if config.kind in ("resample", "pool"):
         if not isinstance(source, LatentSource):
             raise ConfigError(
-                f"sampler: resample steers a latent source, got {source.name}, which has none; use sampler=fresh"
+                f"sampler: {config.kind} steers a latent source, got {source.name}, which has none; use sampler=fresh"
             )
-        return Resample(source, config, students, random)
+        kind = Resample if config.kind == "resample" else Pool
+        return kind(source, config, students, random)
     if ":" in config.kind:
         made: Sampler = plugins.load(config.kind)(config, source, students, random)
         return made
-    raise plugins.unknown("sampler", config.kind, ("fresh", "resample"))
+    raise plugins.unknown("sampler", config.kind, ("fresh", "resample", "pool"))
 
 
 def steer(similarity: Tensor, how: str, students: list[str]) -> Tensor:
