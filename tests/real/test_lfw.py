@@ -21,11 +21,22 @@ pytestmark = [
 TEACHER = f"edgeface:{REAL / 'edgeface_xs.pt'}"
 
 
+# A process takes over the peak of the one that started it in ru_maxrss, and not in VmHWM.
+_MEASURED = """
+import re, sys
+from pathlib import Path
+from sdx.cli import cli
+cli(sys.argv[2:], standalone_mode=False)
+Path(sys.argv[1]).write_text(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
 @pytest.mark.timeout(900)  # a busy machine; what is promised of an idle one is held in processor seconds below
 def test_edgeface_reaches_its_published_accuracy_within_its_means(tmp_path: Path) -> None:
     options = ["--data", str(REAL / "lfw.bin"), "--protocol", "insightface", "--flip", "--json"]
     with (tmp_path / "out.json").open("w") as out:
-        process = subprocess.Popen([sys.executable, "-m", "sdx", "eval", TEACHER, *options], stdout=out)
+        command = [sys.executable, "-c", _MEASURED, str(tmp_path / "peak"), "eval", TEACHER, *options]
+        process = subprocess.Popen(command, stdout=out)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -36,7 +47,7 @@ def test_edgeface_reaches_its_published_accuracy_within_its_means(tmp_path: Path
     assert result["eer"] < 0.01
     assert result["data_sha256"].startswith("bee8bddeb165")
     assert result["model_sha256"].startswith("4d81e4f3e15f")
-    assert usage.ru_maxrss * 1024 < 1.5e9
+    assert int((tmp_path / "peak").read_text()) * 1024 < 1.5e9
     assert usage.ru_utime + usage.ru_stime < 2 * 240  # four minutes of two cores
 
 
