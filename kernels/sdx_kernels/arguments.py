@@ -8,7 +8,7 @@ from numbers import Real
 
 from torch import Tensor
 
-from sdx_kernels.dispatch import Impl, KernelError
+from sdx_kernels.dispatch import KernelError
 
 Pair = int | Sequence[int]
 """One number for both axes, or (x, y)."""
@@ -16,9 +16,7 @@ Pair = int | Sequence[int]
 Sides = int | Sequence[int]
 """One number, (x, y), or (left, right, top, bottom)."""
 
-_LARGEST = 3.4028234e38
-
-_IMPLEMENTATIONS: dict[str, Impl] = {"cuda": "auto", "ref": "reference"}
+_LARGEST = 3.4028234e38  # of float32
 
 
 def tensor(op: str, name: str, value: object, shape: str, ranks: Sequence[int]) -> Tensor:
@@ -108,14 +106,3 @@ def size(op: str, name: str, filter: Tensor | None) -> tuple[int, int]:
     if not filter.numel():
         raise KernelError(f"{op}: expected {name} with at least one tap, got {list(filter.shape)}")
     return filter.shape[-1], filter.shape[0]
-
-
-def implementation(op: str, impl: str) -> Impl:
-    """Return the implementation that NVIDIA's ``impl`` stands for: "cuda" is "auto", "ref" is "reference".
-
-    Raises:
-        KernelError: for another name.
-    """
-    if impl not in _IMPLEMENTATIONS:
-        raise KernelError(f"{op}: expected impl 'cuda' or 'ref', got {impl!r}")
-    return _IMPLEMENTATIONS[impl]

@@ -12,6 +12,7 @@ import sdx_kernels
 from sdx_kernels import arguments
 from sdx_kernels.bias_act import Activation
 from sdx_kernels.bias_act.reference import DEFAULT_GAIN, activate
+from sdx_kernels.compat.nvidia.implementation import implementation
 from sdx_kernels.dispatch import KernelError
 
 __all__ = ["activation_funcs", "bias_act"]
@@ -83,5 +84,5 @@ def bias_act(
         alpha=None if alpha is None or act != "lrelu" else float(alpha),
         gain=None if gain is None else float(gain),
         clamp=None if clamp is None else float(clamp),
-        impl=arguments.implementation("bias_act", impl),
+        impl=implementation("bias_act", impl),
     )

@@ -11,6 +11,7 @@ from torch import Tensor
 import sdx_kernels
 from sdx_kernels import arguments
 from sdx_kernels.arguments import Pair, Sides
+from sdx_kernels.compat.nvidia.implementation import implementation
 from sdx_kernels.dispatch import KernelError
 
 __all__ = ["downsample2d", "filter2d", "setup_filter", "upfirdn2d", "upsample2d"]
@@ -170,5 +171,5 @@ def _run(
         padding=padding,
         flip_filter=flip_filter,
         gain=float(gain),
-        impl=arguments.implementation(op, impl),
+        impl=implementation(op, impl),
     )
