@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sdx_kernels import launch, layout
 from sdx_kernels.crop_resize.reference import SKIP_FILTER
-from sdx_kernels.crop_resize.tables import gathering, integers
+from sdx_kernels.crop_resize.tables import Table, gathering, integers
 from sdx_kernels.upfirdn2d.autograd import upfirdn2d
 
 _NO_SKIP = 0, 0, 0, 0
@@ -29,7 +29,7 @@ def forward(
     n, channels, height, width = image.shape
     out = _flat(image, sizes)
     rows, columns = _tables(image, sizes, box, antialias, False)
-    row = launch.config("crop_resize_kernel", size=n * channels, bits=_bits(image), arch=launch.arch_of(image.device))
+    row = _row(image)
     tiles, segments, lines, place = 0, [], 0, 0
     for size in sizes:
         segments += [tiles, size, lines, place]
@@ -55,13 +55,7 @@ def forward(
         *(_NO_SKIP if skip is None else skip.stride()),
         0.0 if clamp is None else clamp,
         row=row,
-        SIZES=len(sizes),
-        REACH_Y=rows.weight.shape[1],
-        REACH_X=columns.weight.shape[1],
-        HAS_SKIP=skip is not None,
-        HAS_CLAMP=clamp is not None,
-        LAST=layout.order_of(image) == torch.channels_last,
-        ACC=layout.accumulator(image),
+        **_constants(image, skip, sizes, rows, columns, clamp),
     )
     return out
 
@@ -82,7 +76,7 @@ def grad(
     n, channels, height, width = image.shape
     out = torch.empty(image.shape, dtype=image.dtype, device=image.device, memory_format=layout.order_of(image))
     rows, columns = _tables(image, sizes, box, antialias, True)
-    row = launch.config("crop_resize_kernel", size=n * channels, bits=_bits(image), arch=launch.arch_of(image.device))
+    row = _row(image)
     tiles = -(-height * width // row.blocks["BLOCK_P"])
     sides, place = [], 0
     for size in sizes:
@@ -110,13 +104,7 @@ def grad(
         *out.stride(),
         0.0 if clamp is None else clamp,
         row=row,
-        SIZES=len(sizes),
-        REACH_Y=rows.weight.shape[1],
-        REACH_X=columns.weight.shape[1],
-        HAS_SKIP=skip is not None,
-        HAS_CLAMP=clamp is not None,
-        LAST=layout.order_of(image) == torch.channels_last,
-        ACC=layout.accumulator(image),
+        **_constants(image, skip, sizes, rows, columns, clamp),
     )
     return out
 
@@ -133,18 +121,34 @@ def faces(flat: Tensor, image: Tensor, sizes: Sequence[int]) -> tuple[Tensor, ..
     return tuple(part.view(n, channels, size, size) for part, size in zip(parts, sizes, strict=True))
 
 
-def _tables(image: Tensor, sizes: Sequence[int], box: Sequence[float], antialias: bool, turned: bool) -> Any:
-    wide = layout.wide(image)
-    return tuple(
-        gathering(
-            image.shape[2 + axis], (box[axis], box[axis + 2]), tuple(sizes), antialias, wide, image.device, turned
-        )
-        for axis in (0, 1)
-    )
+def _tables(
+    image: Tensor, sizes: Sequence[int], box: Sequence[float], antialias: bool, turned: bool
+) -> tuple[Table, Table]:
+    """Return the tables of rows and of columns."""
+    rest = tuple(sizes), antialias, layout.wide(image), image.device, turned
+    height, width = image.shape[2:]
+    top, left, bottom, right = box
+    return gathering(height, (top, bottom), *rest), gathering(width, (left, right), *rest)
 
 
-def _bits(image: Tensor) -> int:
-    return 8 * image.element_size()
+def _row(image: Tensor) -> launch.Row:
+    planes, bits = image.shape[0] * image.shape[1], 8 * image.element_size()
+    return launch.config("crop_resize_kernel", size=planes, bits=bits, arch=launch.arch_of(image.device))
+
+
+def _constants(
+    image: Tensor, skip: Tensor | None, sizes: Sequence[int], rows: Table, columns: Table, clamp: float | None
+) -> dict[str, Any]:
+    """Return the constants that both kernels take."""
+    return {
+        "SIZES": len(sizes),
+        "REACH_Y": rows.weight.shape[1],
+        "REACH_X": columns.weight.shape[1],
+        "HAS_SKIP": skip is not None,
+        "HAS_CLAMP": clamp is not None,
+        "LAST": layout.order_of(image) == torch.channels_last,
+        "ACC": layout.accumulator(image),
+    }
 
 
 def _flat(image: Tensor, sizes: Sequence[int]) -> Tensor:
