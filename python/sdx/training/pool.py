@@ -13,6 +13,7 @@ from torch import Tensor
 from sdx import _core
 from sdx.config import SamplerConfig
 from sdx.sources import LatentSource
+from sdx.training.steering import steer
 from sdx.types import Proposal, Random, Stream
 
 _HOPS = 8
@@ -104,7 +105,8 @@ class Pool:
         chosen = self._pool.draw(again, images_seen, self._exploration)
         entries = self._pool.entries(chosen)
         parents = Lineage(entries.root, entries.hops, entries.index, entries.scale)
-        scale = (self._scale * (self._cosine(entries.latest) + 1) / 2).astype(np.float32)
+        cosine = steer(torch.from_numpy(entries.latest), self._steer, self._students).numpy()
+        scale = (self._scale * (cosine + 1) / 2).astype(np.float32)
         new = index[n - again :]
         lineage = Lineage.roots(index[: n - again]).joined(parents.child(new, scale))
         self._proposed = lineage, chosen
@@ -143,9 +145,3 @@ class Pool:
         """Take over `state_dict`'s value; raises DataError for what no pool wrote."""
         self._pool = _core.LatentPool.restore(np.ascontiguousarray(state["pool"].numpy()))
         self._proposed = None
-
-    def _cosine(self, latest: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the similarity that counts, float32 [n], of [students, n]."""
-        if self._steer == "mean":
-            return np.asarray(latest.mean(0), np.float32)
-        return np.asarray(latest.min(0) if self._steer == "hardest" else latest[self._students.index(self._steer)])

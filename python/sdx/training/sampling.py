@@ -12,6 +12,7 @@ from sdx.config import SamplerConfig
 from sdx.errors import ConfigError
 from sdx.sources import IndexSource, LatentSource
 from sdx.training.pool import Pool
+from sdx.training.steering import steer
 from sdx.types import Proposal, Random, Stream
 
 
@@ -46,13 +47,6 @@ def build(config: SamplerConfig, source: LatentSource | IndexSource, students: l
         made: Sampler = plugins.load(config.kind)(config, source, students, random)
         return made
     raise plugins.unknown("sampler", config.kind, ("fresh", "resample", "pool"))
-
-
-def steer(similarity: Tensor, how: str, students: list[str]) -> Tensor:
-    """Return the similarity [B] that counts out of [students, B]: their mean, the lowest, or one student's own."""
-    if how == "mean":
-        return similarity.mean(0)
-    return similarity.amin(0) if how == "hardest" else similarity[students.index(how)]
 
 
 class Fresh:

@@ -14,6 +14,7 @@ from sdx.errors import ConfigError
 from sdx.random import Philox
 from sdx.sources import LatentSource
 from sdx.training import sampling
+from sdx.training.steering import steer
 from sdx.types import Stream
 
 RANDOM = Philox(5)
@@ -87,9 +88,9 @@ def test_state_in_the_middle_of_a_pair(source: LatentSource) -> None:
 
 def test_whose_similarity_steers() -> None:
     similarity = torch.tensor([[0.5, 0.25], [1.0, -0.25]])
-    assert sampling.steer(similarity, "mean", ["a", "b"]).tolist() == [0.75, 0.0]
-    assert sampling.steer(similarity, "hardest", ["a", "b"]).tolist() == [0.5, -0.25]
-    assert sampling.steer(similarity, "b", ["a", "b"]).tolist() == [1.0, -0.25]
+    assert steer(similarity, "mean", ["a", "b"]).tolist() == [0.75, 0.0]
+    assert steer(similarity, "hardest", ["a", "b"]).tolist() == [0.5, -0.25]
+    assert steer(similarity, "b", ["a", "b"]).tolist() == [1.0, -0.25]
 
 
 def test_resample_on_a_folder_is_refused(tmp_path: Path) -> None:
