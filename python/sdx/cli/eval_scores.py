@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from sdx.cli.console import console
 from sdx.evaluation import score_file
 from sdx.evaluation.score_file import Judgement
+from sdx.evaluation.verification import SUPPORT
 
-_PLAIN_WIDTH = 140
 _MARKS = {"good": "", "low": "~", "none": "not supported "}
 
 
@@ -32,16 +32,14 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
     if as_json:
         click.echo(json.dumps(judgement.to_json(), indent=2, allow_nan=False))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
-    console.print(_table(judgement, file.name))
-    console.print(
+    out = console()
+    out.print(_table(judgement, file.name))
+    out.print(
         f"EER {100 * judgement.eer:.3f} % at {judgement.eer_threshold:.6g}   AUC {100 * judgement.auc:.4f} %",
         markup=False,
     )
     if judgement.accuracy is not None:
-        console.print(
+        out.print(
             f"ten-fold accuracy in file order: exact {100 * judgement.accuracy['exact']:.3f} %, field's grid "
             f"{100 * judgement.accuracy['insightface']:.3f} %"
         )
@@ -51,7 +49,7 @@ def _table(judgement: Judgement, name: str) -> Table:
     table = Table(
         title=f"{name}: {judgement.mated:,} mated, {judgement.nonmated:,} non-mated pairs",
         caption=f"TAR = 1 - FNMR in %, 95 % interval of independent pairs (pair-level); ~ fewer than "
-        f"{score_file.WELL_SUPPORTED} false matches can occur, not supported: fewer than {score_file.SUPPORTED}",
+        f"{SUPPORT} false matches can occur, not supported: fewer than {score_file.LEAST}",
     )
     for heading in (
         "FMR",

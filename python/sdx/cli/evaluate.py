@@ -7,17 +7,14 @@ from collections.abc import Sequence
 from typing import cast
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sdx import networks
+from sdx.cli.console import console
 from sdx.evaluation import datasets, models
 from sdx.evaluation.verification import FARS, SUPPORT, Protocol, Result
 from sdx.evaluation.verification import evaluate as verify
-
-_PLAIN_WIDTH = 140
-"""Columns where the output is a file or a pipe."""
 
 
 @click.command(name="eval")
@@ -45,12 +42,10 @@ def evaluate(
     if as_json:
         click.echo(json.dumps({"results": [result.to_json() for result in results]}, indent=2, allow_nan=False))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
-    console.print(_table(results))
+    out = console()
+    out.print(_table(results))
     for remark in models.remarks(loaded):
-        console.print(remark, style="yellow", markup=False)
+        out.print(remark, style="yellow", markup=False)
 
 
 def _table(results: Sequence[Result]) -> Table:

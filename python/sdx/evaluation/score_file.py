@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sdx import _core
 from sdx.errors import DataError
+from sdx.evaluation.verification import SUPPORT
 
 FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1e-6": 1e-6}
 """False match rates of the table, by the name they have in it."""
@@ -19,9 +20,8 @@ FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1
 SCORES = ("score", "scores", "similarity", "y_score")
 LABELS = ("mated", "label", "labels", "issame", "y_true")
 
-WELL_SUPPORTED, SUPPORTED = 30, 3
-"""False matches that can occur at a rate: below the first it is marked (Doddington's rule of 30), below the second the
-data do not support it."""
+LEAST = 3
+"""False matches that must be able to occur at a rate for data to support it at all; below `SUPPORT` it is marked."""
 
 _Z95 = 1.959963984540054
 _MOST_BYTES = 8 << 30
@@ -103,6 +103,7 @@ def load(
             names = list(file.files)
             values = file[_chosen(path, names, "score", score, SCORES)]
             labels = file[_chosen(path, names, "label", label, LABELS)]
+    # What zipfile and numpy raise for damaged files, unknown compressions, pickles, and headers that promise too much.
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
         raise DataError(f"{path}: expected an .npz file of plain arrays, got {error}") from error
     if values.ndim != 1 or values.dtype.kind not in "fiu":
@@ -170,5 +171,5 @@ def _rate(curve: _core.Curve, fmr: float, policy: Any) -> Rate:
         fnmr=point.fnmr,
         false_non_matches=point.false_non_matches,
         fnmr_interval=_core.wilson(point.false_non_matches, curve.mated, _Z95),
-        support="good" if can_occur >= WELL_SUPPORTED else "low" if can_occur >= SUPPORTED else "none",
+        support="good" if can_occur >= SUPPORT else "low" if can_occur >= LEAST else "none",
     )
