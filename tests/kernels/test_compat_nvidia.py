@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from resampling import BINOMIAL, DOUBLE, SKEW, convolved, four, modulated, resampled
 from torch import Tensor
 from torch.nn import functional
 
 import tolerances
 from sdx_kernels import KernelError
-from sdx_kernels.compat import nvidia
 from sdx_kernels.compat.nvidia import (
     bias_act,
     conv2d_gradfix,
@@ -25,89 +24,6 @@ from sdx_kernels.compat.nvidia import (
     modulated_conv2d,
     upfirdn2d,
 )
-
-BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0])
-SKEW = torch.tensor([[1.0, -2.0, 0.5], [4.0, 0.25, -1.0]]) / 4
-DOUBLE = torch.float64
-
-
-def _four(padding: Any) -> tuple[int, int, int, int]:
-    if isinstance(padding, int):
-        return padding, padding, padding, padding
-    return tuple(padding) if len(padding) == 4 else (padding[0], padding[0], padding[1], padding[1])
-
-
-def _inserted(x: Tensor, up: tuple[int, int]) -> Tensor:
-    y = x.new_zeros(*x.shape[:2], x.shape[2] * up[1], x.shape[3] * up[0])
-    y[:, :, :: up[1], :: up[0]] = x
-    return y
-
-
-def _filtered(x: Tensor, f: Tensor | None, flip: bool) -> Tensor:
-    if f is None:
-        return x
-    kernel = (torch.outer(f, f) if f.ndim == 1 else f).double()
-    kernel = kernel if flip else kernel.rot90(2, (0, 1))
-    n, channels, height, width = x.shape
-    return functional.conv2d(x.reshape(n * channels, 1, height, width), kernel[None, None]).unflatten(0, (n, channels))[
-        :, :, 0
-    ]
-
-
-def _resampled(
-    x: Tensor,
-    f: Tensor | None,
-    up: Any = 1,
-    down: Any = 1,
-    padding: Any = 0,
-    flip_filter: bool = False,
-    gain: float = 1,
-) -> Tensor:
-    ux, uy = (up, up) if isinstance(up, int) else up
-    dx, dy = (down, down) if isinstance(down, int) else down
-    y = functional.pad(_inserted(x.double(), (ux, uy)), _four(padding))
-    return _filtered(y, f, flip_filter)[:, :, ::dy, ::dx] * gain
-
-
-def _convolved(
-    x: Tensor,
-    w: Tensor,
-    f: Tensor | None = None,
-    up: int = 1,
-    down: int = 1,
-    padding: Any = 0,
-    groups: int = 1,
-    flip_weight: bool = True,
-    flip_filter: bool = False,
-) -> Tensor:
-    """Insert zeros, pad, filter, convolve, filter, thin out: in the order of the definition, nothing merged."""
-    rows, columns = (1, 1) if f is None else (f.shape[0], f.shape[-1])
-    left, right, top, bottom = _four(padding)
-    if up > 1:
-        left, right = left + (columns + up - 1) // 2, right + (columns - up) // 2
-        top, bottom = top + (rows + up - 1) // 2, bottom + (rows - up) // 2
-    if down > 1:
-        left, right = left + (columns - down + 1) // 2, right + (columns - down) // 2
-        top, bottom = top + (rows - down + 1) // 2, bottom + (rows - down) // 2
-    y = functional.pad(_inserted(x.double(), (up, up)), (left, right, top, bottom))
-    if up > 1:
-        y = _filtered(y, f, flip_filter) * up**2
-    y = functional.conv2d(y, w.double() if flip_weight else w.double().rot90(2, (2, 3)), groups=groups)
-    if down > 1:
-        y = _filtered(y, f, flip_filter)
-    return y[:, :, ::down, ::down]
-
-
-def _modulated(x: Tensor, weight: Tensor, styles: Tensor, noise: Tensor | None = None, **how: Any) -> Tensor:
-    """Build the weights of every sample and convolve the batch as so many groups."""
-    filter, demodulate = how.pop("resample_filter", None), how.pop("demodulate", True)
-    how.pop("fused_modconv", None)
-    w = weight.double()[None] * styles.double()[:, None, :, None, None]
-    if demodulate:
-        w = w / (w.square().sum((2, 3, 4), keepdim=True) + 1e-8).sqrt()
-    y = _convolved(x.flatten(0, 1)[None], w.flatten(0, 1), filter, groups=len(x), **how)
-    y = y.unflatten(1, (len(x), -1))[0]
-    return y if noise is None else y + noise.double()
 
 
 @pytest.mark.parametrize(
@@ -147,7 +63,7 @@ RESAMPLINGS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("case", RESAMPLINGS)
 def test_upfirdn2d(case: dict[str, Any], dtype: torch.dtype, impl: str) -> None:
     x = torch.randn(2, 3, 7, 5).to(dtype)
-    tolerances.check("upfirdn2d", upfirdn2d.upfirdn2d(x, **case, impl=impl), _resampled(x, **case))
+    tolerances.check("upfirdn2d", upfirdn2d.upfirdn2d(x, **case, impl=impl), resampled(x, **case))
 
 
 # Zeros (before, after) that keep the size, by number of taps.
@@ -162,17 +78,17 @@ def test_the_filters_that_keep_the_size(taps: int, padding: Any) -> None:
     x, f = torch.randn(1, 2, 12, 8, dtype=DOUBLE), torch.randn(taps, taps + 1)
 
     def around(pads: dict[int, tuple[int, int]]) -> list[int]:
-        return [a + b for a, b in zip(_four(padding), pads[taps + 1] + pads[taps], strict=True)]
+        return [a + b for a, b in zip(four(padding), pads[taps + 1] + pads[taps], strict=True)]
 
     torch.testing.assert_close(
-        upfirdn2d.filter2d(x, f, padding, gain=3), _resampled(x, f, padding=around(FILTER), gain=3)
+        upfirdn2d.filter2d(x, f, padding, gain=3), resampled(x, f, padding=around(FILTER), gain=3)
     )
     torch.testing.assert_close(
-        upfirdn2d.upsample2d(x, f, padding=padding, gain=3), _resampled(x, f, 2, padding=around(DOUBLED), gain=12)
+        upfirdn2d.upsample2d(x, f, padding=padding, gain=3), resampled(x, f, 2, padding=around(DOUBLED), gain=12)
     )
     torch.testing.assert_close(
         upfirdn2d.downsample2d(x, f, padding=padding, flip_filter=True),
-        _resampled(x, f, 1, 2, around(HALVED), flip_filter=True),
+        resampled(x, f, 1, 2, around(HALVED), flip_filter=True),
     )
 
 
@@ -262,9 +178,9 @@ def _operands(case: dict[str, Any], dtype: torch.dtype = DOUBLE) -> tuple[Tensor
 @pytest.mark.parametrize("case", CONVOLUTIONS)
 def test_conv2d_resample(case: dict[str, Any]) -> None:
     x, w, how = _operands(case)
-    torch.testing.assert_close(conv2d_resample.conv2d_resample(x, w, **how), _convolved(x, w, **how))
+    torch.testing.assert_close(conv2d_resample.conv2d_resample(x, w, **how), convolved(x, w, **how))
     if "up" not in how and "down" not in how:  # a filter without resampling has no effect
-        torch.testing.assert_close(conv2d_resample.conv2d_resample(x, w, **{**how, "f": SKEW}), _convolved(x, w, **how))
+        torch.testing.assert_close(conv2d_resample.conv2d_resample(x, w, **{**how, "f": SKEW}), convolved(x, w, **how))
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -278,7 +194,7 @@ def test_modulated_conv2d(how: dict[str, Any], dtype: torch.dtype, fused: bool) 
     how = {**how, "padding": 1, "resample_filter": upfirdn2d.setup_filter(BINOMIAL), "fused_modconv": fused}
     for noise in (None, torch.randn(2, 1, *size).to(dtype), torch.randn(size).to(dtype)):
         got = modulated_conv2d(x, weight, styles, noise, **how)
-        tolerances.check("modulated_conv2d", got, _modulated(x, weight, styles, noise, **how))
+        tolerances.check("modulated_conv2d", got, modulated(x, weight, styles, noise, **how))
 
 
 def test_float16_does_not_overflow() -> None:
@@ -385,155 +301,3 @@ def test_grid_sample_has_torchs_gradients() -> None:
         strict=True,
     ):
         torch.testing.assert_close(got, expected)
-
-
-F4 = upfirdn2d.setup_filter(BINOMIAL)
-GRADIENTS: dict[str, tuple[Callable[..., Tensor], list[list[int]]]] = {
-    "upfirdn2d": (lambda x: upfirdn2d.upfirdn2d(x, SKEW, up=2, down=3, padding=[2, 1]), [[1, 2, 5, 4]]),
-    "bias_act": (lambda x, b: bias_act.bias_act(x, b, act="swish", clamp=2), [[2, 3, 2], [3]]),
-    "conv2d_resample up": (
-        lambda x, w: conv2d_resample.conv2d_resample(x, w, F4, up=2, padding=1, groups=2, flip_weight=False),
-        [[1, 4, 3, 2], [2, 2, 3, 3]],
-    ),
-    "conv2d_resample down": (
-        lambda x, w: conv2d_resample.conv2d_resample(x, w, F4, down=2, padding=1),
-        [[1, 2, 4, 5], [1, 2, 3, 3]],
-    ),
-    "modulated_conv2d": (
-        lambda x, w, s, n: modulated_conv2d(x, w, s, n, up=2, padding=1, resample_filter=F4),
-        [[2, 2, 2, 2], [2, 2, 3, 3], [2, 2], [2, 1, 4, 4]],
-    ),
-    "fma": (fma.fma, [[2, 3, 2], [3, 1], [2, 1, 2]]),
-    # Points are kept off the lattice of pixel centres, where the interpolation has no derivative.
-    "grid_sample": (
-        lambda image, at: grid_sample_gradfix.grid_sample(image, (at.tanh() * 0.4).cumsum(1) * 0.9),
-        [[1, 2, 4, 3], [1, 3, 2, 2]],
-    ),
-}
-
-
-def _leaves(shapes: Sequence[Sequence[int]]) -> list[Tensor]:
-    return [torch.randn(*shape, dtype=DOUBLE, requires_grad=True) for shape in shapes]
-
-
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_first_and_second_derivatives(name: str) -> None:
-    function, shapes = GRADIENTS[name]
-    leaves = _leaves(shapes)
-    assert torch.autograd.gradcheck(lambda *args: function(*args).square(), leaves)
-    assert torch.autograd.gradgradcheck(lambda *args: function(*args).square(), leaves)
-
-
-def test_a_penalty_on_gradients_trains_all_of_a_network() -> None:
-    """R1 through every op at once, by differences of the penalty itself."""
-    image, weight, styles, bias, grid = _leaves([[2, 3, 6, 6], [4, 3, 3, 3], [2, 3], [4], [2, 5, 5, 2]])
-    head = torch.randn(1, 4, 3, 3, dtype=DOUBLE, requires_grad=True)
-
-    def penalty(weight: Tensor, styles: Tensor, bias: Tensor, head: Tensor) -> Tensor:
-        x = grid_sample_gradfix.grid_sample(image, grid.tanh())
-        x = modulated_conv2d(x, weight, styles, up=2, padding=1, resample_filter=F4)
-        x = bias_act.bias_act(x, bias, act="lrelu", clamp=256)
-        x = upfirdn2d.downsample2d(x, F4)
-        x = conv2d_resample.conv2d_resample(x, head, F4, down=2, padding=1)
-        with conv2d_gradfix.no_weight_gradients():
-            (slope,) = torch.autograd.grad(x.sum(), image, create_graph=True)
-        return slope.square().sum()
-
-    assert torch.autograd.gradcheck(penalty, (weight, styles, bias, head))
-
-
-@pytest.mark.parametrize("name", GRADIENTS)
-def test_compiles_whole(name: str) -> None:
-    function, shapes = GRADIENTS[name]
-    leaves = _leaves(shapes)
-    compiled = torch.compile(function, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(*leaves), function(*leaves))
-    got = torch.autograd.grad(compiled(*leaves).square().sum(), leaves)
-    for ours, expected in zip(got, torch.autograd.grad(function(*leaves).square().sum(), leaves), strict=True):
-        torch.testing.assert_close(ours, expected)
-
-
-def test_an_empty_batch_stays_empty() -> None:
-    x, w = torch.zeros(0, 3, 8, 8), torch.ones(2, 3, 3, 3)
-    assert conv2d_resample.conv2d_resample(x, w, F4, up=2, padding=1).shape == (0, 2, 16, 16)
-    assert modulated_conv2d(x, w, torch.ones(0, 3), padding=1).shape == (0, 2, 8, 8)
-    assert grid_sample_gradfix.grid_sample(x, torch.zeros(0, 4, 5, 2)).shape == (0, 3, 4, 5)
-
-
-IMAGE, WEIGHT = torch.zeros(1, 2, 4, 4), torch.zeros(2, 2, 3, 3)
-WRONG: list[tuple[Callable[..., object], dict[str, Any], str, str]] = [
-    (upfirdn2d.setup_filter, {"f": torch.ones(1, 1, 1)}, "f", "[1, 1, 1]"),
-    (upfirdn2d.setup_filter, {"f": []}, "f", "[0]"),
-    (upfirdn2d.setup_filter, {"f": torch.ones(2, 2), "separable": True}, "f", "[2, 2]"),
-    (upfirdn2d.upfirdn2d, {"x": [1.0], "f": None}, "x", "list"),
-    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": [1.0]}, "f", "list"),
-    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "up": (1, 2, 3)}, "up", "(1, 2, 3)"),
-    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "down": 0}, "down", "got 0"),
-    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "padding": [1, 2, 3]}, "padding", "[1, 2, 3]"),
-    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "padding": 0.5}, "padding", "0.5"),
-    (upfirdn2d.upfirdn2d, {"x": IMAGE, "f": None, "impl": "auto"}, "impl", "'auto'"),
-    (upfirdn2d.filter2d, {"x": IMAGE, "f": torch.ones(0)}, "f", "[0]"),
-    (upfirdn2d.upsample2d, {"x": IMAGE, "f": None, "up": "2"}, "up", "'2'"),
-    (upfirdn2d.downsample2d, {"x": IMAGE, "f": None, "down": -1}, "down", "-1"),
-    (bias_act.bias_act, {"x": IMAGE, "b": 1.0}, "b", "float"),
-    (bias_act.bias_act, {"x": IMAGE, "b": torch.ones(3)}, "bias", "[3]"),
-    (bias_act.bias_act, {"x": IMAGE, "act": "gelu"}, "act", "'gelu'"),
-    (bias_act.bias_act, {"x": IMAGE, "clamp": 0}, "clamp", "0.0"),
-    (bias_act.bias_act, {"x": IMAGE, "impl": "fast"}, "impl", "'fast'"),
-    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT.double()}, "w", "torch.float64"),
-    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "groups": 2}, "w", "[2, 2, 3, 3]"),
-    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "groups": 0}, "groups", "got 0"),
-    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "up": (2, 2)}, "up", "(2, 2)"),
-    (conv2d_resample.conv2d_resample, {"x": IMAGE, "w": WEIGHT, "padding": [-1, -1]}, "3 pixels", "got 2"),
-    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": None}, "styles", "NoneType"),
-    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": torch.ones(1, 3)}, "styles", "[1, 3]"),
-    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": IMAGE[..., 0, 0], "padding": [1, 0]}, "pad", "[1, 0]"),
-    (modulated_conv2d, {"x": IMAGE, "weight": WEIGHT, "styles": IMAGE[..., 0, 0], "down": 2.0}, "down", "2.0"),
-    (
-        modulated_conv2d,
-        {"x": IMAGE, "weight": WEIGHT, "styles": IMAGE[..., 0, 0], "noise": torch.ones(3, 3)},
-        "noise",
-        "[3, 3]",
-    ),
-    (grid_sample_gradfix.grid_sample, {"input": IMAGE, "grid": torch.ones(1, 2, 2, 3)}, "grid", "[1, 2, 2, 3]"),
-    (grid_sample_gradfix.grid_sample, {"input": IMAGE, "grid": torch.ones(1, 2, 2, 2).half()}, "grid", "torch.float16"),
-    (grid_sample_gradfix.grid_sample, {"input": IMAGE[:, :, :0], "grid": torch.ones(1, 2, 2, 2)}, "input", "0, 4]"),
-]
-
-
-@pytest.mark.parametrize(("function", "arguments", "named", "got"), WRONG)
-def test_what_it_cannot_take(function: Callable[..., object], arguments: dict[str, Any], named: str, got: str) -> None:
-    with pytest.raises(KernelError, match="expected") as error:
-        function(**arguments)
-    expected, found = str(error.value).split("got", 1)
-    assert named in expected
-    assert got in f"got{found}"
-
-
-def test_filtered_lrelu_is_named_as_missing() -> None:
-    with pytest.raises(ImportError, match="no filtered_lrelu"):
-        from sdx_kernels.compat.nvidia import filtered_lrelu  # noqa: F401
-    with pytest.raises(AttributeError, match="upfirdn3d"):
-        nvidia.upfirdn3d  # noqa: B018
-
-
-SIGNATURES = {
-    upfirdn2d.setup_filter: "f device normalize flip_filter gain separable",
-    upfirdn2d.upfirdn2d: "x f up down padding flip_filter gain impl",
-    upfirdn2d.filter2d: "x f padding flip_filter gain impl",
-    upfirdn2d.upsample2d: "x f up padding flip_filter gain impl",
-    upfirdn2d.downsample2d: "x f down padding flip_filter gain impl",
-    bias_act.bias_act: "x b dim act alpha gain clamp impl",
-    conv2d_resample.conv2d_resample: "x w f up down padding groups flip_weight flip_filter",
-    conv2d_gradfix.conv2d: "input weight bias stride padding dilation groups",
-    conv2d_gradfix.conv_transpose2d: "input weight bias stride padding output_padding groups dilation",
-    conv2d_gradfix.no_weight_gradients: "disable",
-    grid_sample_gradfix.grid_sample: "input grid",
-    fma.fma: "a b c",
-    modulated_conv2d: "x weight styles noise up down padding resample_filter demodulate flip_weight fused_modconv",
-}
-
-
-@pytest.mark.parametrize(("function", "names"), SIGNATURES.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_signatures(function: Callable[..., object], names: str) -> None:
-    assert list(inspect.signature(function).parameters) == names.split()
