@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from peers import original
 from sdx import networks, precision, students
+from sdx.devices import CPU
 from sdx.networks.stylegan2 import Generator, GeneratorConfig
 from sdx.random import Philox
 from sdx.slices import over_slices
@@ -67,7 +68,7 @@ class Step:
         self,
         name: str,
         policy: precision.Policy,
-        device: torch.device = torch.device("cpu"),  # noqa: B008  # immutable
+        device: torch.device = CPU,
         batch: int | None = None,
     ) -> None:
         sizes = SIZES[name]
