@@ -279,7 +279,8 @@ def run(steps: int, out: Path, seed: int = 0, compared: int = 2048, say: Callabl
     for step, losses in enumerate(trainer.steps(steps), 1):
         if step % max(steps // 10, 1) == 1 or step == steps:
             seconds = time.perf_counter() - start
-            figures = " ".join(f"{name} {value:.3f}" for name, value in losses._asdict().items())
+            due = {name: value for name, value in losses._asdict().items() if not math.isnan(value)}
+            figures = " ".join(f"{name} {value:.3f}" for name, value in due.items())
             say(f"step {step} {seconds:.0f} s: {figures}")
     say(f"distance after training {sliced_distance(trainer.draw(compared), real):.4f}")
     write(torch.cat([real[:32], trainer.draw(64)]), out, 16)
