@@ -32,7 +32,7 @@ lint: $(STAMP) ## ruff, mypy --strict, stubtest, clippy, rustfmt
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict python/sdx kernels/sdx_kernels
-	$(BIN)/python -m mypy.stubtest sdx._core
+	$(BIN)/python -m mypy.stubtest sdx._core --allowlist rust/py/stubtest.allowlist
 	cargo fmt --manifest-path rust/Cargo.toml --all --check
 	cargo clippy --quiet --manifest-path rust/Cargo.toml --workspace --all-targets -- -D warnings
 

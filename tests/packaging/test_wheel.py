@@ -143,7 +143,7 @@ def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path) -> None:
     assert "-cp311-abi3-" in wheel.name
     own = {name for name in names if ".dist-info/" not in name}
     assert own == _shipped() | {"sdx/_core.abi3.so"}
-    assert {"sdx/py.typed", "sdx/_core.pyi", "sdx_kernels/py.typed", "sdx_kernels/__init__.py"} <= own
+    assert {"sdx/py.typed", "sdx/_core/__init__.pyi", "sdx_kernels/py.typed", "sdx_kernels/__init__.py"} <= own
     assert any(name.endswith("/LICENSE") for name in names)
 
 

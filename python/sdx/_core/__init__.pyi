@@ -1,0 +1,32 @@
+"""Typed face of the Rust extension; `rust/py` is its source and stubtest holds the two together.
+
+Arrays go in as they are: another dtype or dimension is a TypeError, a strided array a ValueError; none is copied. The
+caller must not write to one meanwhile. Bad files and values raise `sdx.errors.DataError`, settings out of range
+`sdx.errors.ConfigError`, negative counts OverflowError.
+"""
+
+from sdx._core._parse import VerificationBin, read_verification_bin
+from sdx._core._pool import LatentPool, PoolEntries, PoolStatistics
+from sdx._core._random import normals, philox, uniforms
+from sdx._core._scores import Curve, OperatingPoint, TenFold, tenfold_accuracy, wilson
+from sdx._core._select import priorities, select_above, select_sample, select_top
+
+__all__ = [
+    "Curve",
+    "LatentPool",
+    "OperatingPoint",
+    "PoolEntries",
+    "PoolStatistics",
+    "TenFold",
+    "VerificationBin",
+    "normals",
+    "philox",
+    "priorities",
+    "read_verification_bin",
+    "select_above",
+    "select_sample",
+    "select_top",
+    "tenfold_accuracy",
+    "uniforms",
+    "wilson",
+]
