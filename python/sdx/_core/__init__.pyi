@@ -9,12 +9,15 @@ from sdx._core._parse import VerificationBin, read_verification_bin
 from sdx._core._pool import LatentPool, PoolEntries, PoolStatistics
 from sdx._core._random import normals, philox, uniforms
 from sdx._core._scores import Curve, OperatingPoint, TenFold, tenfold_accuracy, wilson
+from sdx._core._scoring import AllPairs, PairRates, rate_all_pairs, rate_pairs, score_pairs, search
 from sdx._core._select import priorities, select_above, select_sample, select_top
 
 __all__ = [
+    "AllPairs",
     "Curve",
     "LatentPool",
     "OperatingPoint",
+    "PairRates",
     "PoolEntries",
     "PoolStatistics",
     "TenFold",
@@ -22,7 +25,11 @@ __all__ = [
     "normals",
     "philox",
     "priorities",
+    "rate_all_pairs",
+    "rate_pairs",
     "read_verification_bin",
+    "score_pairs",
+    "search",
     "select_above",
     "select_sample",
     "select_top",

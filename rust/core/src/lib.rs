@@ -14,6 +14,7 @@ pub mod pool;
 mod power;
 pub mod priority;
 mod rates;
+pub mod scoring;
 pub mod select;
 pub mod tenfold;
 mod tree;

@@ -8,6 +8,7 @@ mod parse;
 mod pool;
 mod random;
 mod scores;
+mod scoring;
 mod select;
 
 /// Reproducible random numbers, the pool of latents, hard-sample selection, verification scores and parsers of untrusted files.
@@ -21,6 +22,8 @@ mod _core {
     use super::random::{normals, philox, uniforms};
     #[pymodule_export]
     use super::scores::{Curve, OperatingPoint, TenFold, tenfold_accuracy, wilson};
+    #[pymodule_export]
+    use super::scoring::{AllPairs, PairRates, rate_all_pairs, rate_pairs, score_pairs, search};
     #[pymodule_export]
     use super::select::{priorities, select_above, select_sample, select_top};
 }

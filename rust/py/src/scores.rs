@@ -74,6 +74,18 @@ impl From<curve::OperatingPoint> for OperatingPoint {
     }
 }
 
+/// A policy by its name.
+pub fn policy(py: Python<'_>, name: &str) -> PyResult<curve::Policy> {
+    match name {
+        "at most" => Ok(curve::Policy::AtMost),
+        "nearest" => Ok(curve::Policy::Nearest),
+        other => {
+            let message = format!("expected policy \"at most\" or \"nearest\", got {other:?}");
+            Err(error::raise(py, "ConfigError", &message))
+        }
+    }
+}
+
 /// Error rates of scored pairs at any threshold.
 #[pyclass(frozen, module = "sdx._core")]
 pub struct Curve(curve::Curve);
@@ -108,15 +120,10 @@ impl Curve {
     /// The operating point of an asked FMR.
     #[pyo3(signature = (fmr, policy = "at most"))]
     fn at_fmr(&self, py: Python<'_>, fmr: f64, policy: &str) -> PyResult<OperatingPoint> {
-        let policy = match policy {
-            "at most" => curve::Policy::AtMost,
-            "nearest" => curve::Policy::Nearest,
-            other => {
-                let message = format!("expected policy \"at most\" or \"nearest\", got {other:?}");
-                return Err(error::raise(py, "ConfigError", &message));
-            }
-        };
-        self.0.at_fmr(fmr, policy).map(OperatingPoint::from).map_err(|failure| error::python(py, &failure))
+        self.0
+            .at_fmr(fmr, self::policy(py, policy)?)
+            .map(OperatingPoint::from)
+            .map_err(|failure| error::python(py, &failure))
     }
 
     /// Where FMR and FNMR are closest.
