@@ -5,6 +5,7 @@ caller must not write to one meanwhile. Bad files and values raise `sdx.errors.D
 `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
+from sdx._core._bootstrap import Replicates, resample_accuracy, resample_all_pairs, resample_pairs
 from sdx._core._parse import VerificationBin, read_verification_bin
 from sdx._core._pool import LatentPool, PoolEntries, PoolStatistics
 from sdx._core._random import normals, philox, uniforms
@@ -17,12 +18,16 @@ __all__ = [
     "OperatingPoint",
     "PoolEntries",
     "PoolStatistics",
+    "Replicates",
     "TenFold",
     "VerificationBin",
     "normals",
     "philox",
     "priorities",
     "read_verification_bin",
+    "resample_accuracy",
+    "resample_all_pairs",
+    "resample_pairs",
     "select_above",
     "select_sample",
     "select_top",

@@ -243,7 +243,7 @@ fn first_at_least(scores: &[f64], threshold: f64) -> usize {
 
 /// The largest k with k / all <= share.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a first guess
-fn most(share: f64, all: usize) -> usize {
+pub(crate) fn most(share: f64, all: usize) -> usize {
     let mut k = ((share * all as f64) as usize).min(all);
     while k < all && rate(k + 1, all) <= share {
         k += 1;
