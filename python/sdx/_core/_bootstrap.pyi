@@ -1,11 +1,11 @@
 """Subject bootstrap: how error rates move when other people are drawn.
 
 A replicate draws as many subjects as there are, with replacement; `w` is how often a subject comes up. A mated pair of
-subject s counts w_s, a non-mated pair of i and j counts w_i w_j; copies of one subject never meet. Subjects are numbered
-by ascending id; draw e of replicate r is subject (64 bits x subjects) >> 64, the bits being elements 2e (high) and 2e + 1
-of `philox` at (seed, stream, index r). A replicate without a mated or without a non-mated pair is drawn again, from the
-next whole block of four on. Replicates depend on who is in which pair, not on scores: those of two models on the same
-pairs are of the same people. The same on any number of threads.
+subject s counts w_s, a non-mated pair of i and j counts w_i w_j; copies of one subject never meet. Subjects are
+numbered by ascending id; draw e of replicate r is subject (64 bits x subjects) >> 64, the bits being elements 2e (high)
+and 2e + 1 of `philox` at (seed, stream, index r). A replicate without a mated or without a non-mated pair is drawn
+again, from the next whole block of four on. Replicates depend on who is in which pair, not on scores: those of two
+models on the same pairs are of the same people. The same on any number of threads.
 """
 
 from typing import Literal, final
