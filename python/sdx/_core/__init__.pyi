@@ -5,6 +5,7 @@ caller must not write to one meanwhile. Bad files and values raise `sdx.errors.D
 `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
+from sdx._core._bootstrap import Replicates, resample_accuracy, resample_all_pairs, resample_pairs
 from sdx._core._parse import VerificationBin, read_verification_bin
 from sdx._core._pool import LatentPool, PoolEntries, PoolStatistics
 from sdx._core._random import normals, philox, uniforms
@@ -20,6 +21,7 @@ __all__ = [
     "PairRates",
     "PoolEntries",
     "PoolStatistics",
+    "Replicates",
     "TenFold",
     "VerificationBin",
     "normals",
@@ -28,6 +30,9 @@ __all__ = [
     "rate_all_pairs",
     "rate_pairs",
     "read_verification_bin",
+    "resample_accuracy",
+    "resample_all_pairs",
+    "resample_pairs",
     "score_pairs",
     "search",
     "select_above",

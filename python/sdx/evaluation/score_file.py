@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 
 from sdx import _core
 from sdx.errors import DataError
-from sdx.evaluation.verification import SUPPORT
+from sdx.evaluation.support import Support, support
 
 FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1e-6": 1e-6}
 """False match rates of the table, by the name they have in it."""
 
 SCORES = ("score", "scores", "similarity", "y_score")
 LABELS = ("mated", "label", "labels", "issame", "y_true")
-
-LEAST = 3
-"""False matches that must be able to occur at a rate for data to support it at all; below `SUPPORT` it is marked."""
 
 _Z95 = 1.959963984540054
 _MOST_BYTES = 8 << 30
@@ -40,7 +37,7 @@ class Rate:
         fnmr: share of mated pairs rejected there; TAR is 1 - FNMR.
         false_non_matches: mated pairs rejected.
         fnmr_interval: Wilson's 95 % interval of ``fnmr``, pairs taken as independent.
-        support: ``good``, ``low`` (fewer than 30 false matches can occur) or ``none`` (fewer than 3).
+        support: by the false matches that can occur at ``fmr``, see `sdx.evaluation.support`.
     """
 
     fmr: float
@@ -51,7 +48,7 @@ class Rate:
     fnmr: float
     false_non_matches: int
     fnmr_interval: tuple[float, float]
-    support: str
+    support: Support
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,6 @@ def judge(score: NDArray[np.float64], mated: NDArray[np.bool_], *, is_distance: 
 
 def _rate(curve: _core.Curve, fmr: float, policy: Any) -> Rate:
     point = curve.at_fmr(fmr, policy)
-    can_occur = curve.nonmated * fmr + 1e-6  # 3,000 pairs at 1e-2 count as the 30 that they are
     return Rate(
         fmr=fmr,
         policy=policy,
@@ -171,5 +167,5 @@ def _rate(curve: _core.Curve, fmr: float, policy: Any) -> Rate:
         fnmr=point.fnmr,
         false_non_matches=point.false_non_matches,
         fnmr_interval=_core.wilson(point.false_non_matches, curve.mated, _Z95),
-        support="good" if can_occur >= SUPPORT else "low" if can_occur >= LEAST else "none",
+        support=support(curve.nonmated * fmr),
     )

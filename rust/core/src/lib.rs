@@ -3,6 +3,7 @@
 //!
 //! Plain slices and structs, no Python: the crate `sdx-py` is the skin that Python sees as `sdx._core`.
 
+pub mod bootstrap;
 pub mod curve;
 mod error;
 pub mod normals;

@@ -3,6 +3,7 @@
 #![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over by value
 
 mod array;
+mod bootstrap;
 mod error;
 mod parse;
 mod pool;
@@ -14,6 +15,8 @@ mod select;
 /// Reproducible random numbers, the pool of latents, hard-sample selection, verification scores and parsers of untrusted files.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::bootstrap::{Replicates, resample_accuracy, resample_all_pairs, resample_pairs};
     #[pymodule_export]
     use super::parse::{VerificationBin, read_verification_bin};
     #[pymodule_export]

@@ -31,14 +31,7 @@ pub fn tenfold_accuracy<'py>(
     mated: Bound<'py, PyAny>,
     protocol: &str,
 ) -> PyResult<TenFold> {
-    let protocol = match protocol {
-        "insightface" => tenfold::Protocol::InsightFace,
-        "exact" => tenfold::Protocol::Exact,
-        other => {
-            let message = format!("expected protocol \"insightface\" or \"exact\", got {other:?}");
-            return Err(error::raise(py, "ConfigError", &message));
-        }
-    };
+    let protocol = self::protocol(py, protocol)?;
     let (distance, mated) = (View::new("distance", &distance)?, View::new("mated", &mated)?);
     let (distance, mated) = (distance.slice()?, mated.slice()?);
     let result = py.detach(|| tenfold::tenfold_accuracy(distance, mated, protocol));
@@ -50,6 +43,18 @@ pub fn tenfold_accuracy<'py>(
         tar_std: result.tar_std,
         far: result.far,
     })
+}
+
+/// Return the protocol of a name.
+pub fn protocol(py: Python<'_>, name: &str) -> PyResult<tenfold::Protocol> {
+    match name {
+        "insightface" => Ok(tenfold::Protocol::InsightFace),
+        "exact" => Ok(tenfold::Protocol::Exact),
+        other => {
+            let message = format!("expected protocol \"insightface\" or \"exact\", got {other:?}");
+            Err(error::raise(py, "ConfigError", &message))
+        }
+    }
 }
 
 /// A threshold and the errors made there.
