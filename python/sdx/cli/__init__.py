@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from sdx.cli.calibrate import calibrate
 from sdx.cli.eval_scores import eval_scores
 from sdx.cli.evaluate import evaluate
 from sdx.cli.generate import generate
@@ -25,6 +26,7 @@ def cli() -> None:
 cli.add_command(train)
 cli.add_command(evaluate)
 cli.add_command(eval_scores)
+cli.add_command(calibrate)
 cli.add_command(generate)
 cli.add_command(info)
 cli.add_command(pretrain)

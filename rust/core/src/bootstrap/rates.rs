@@ -53,8 +53,8 @@ impl Rates {
         }
         let all_mated: usize = images.iter().map(|&images| images * images.saturating_sub(1) / 2).sum();
         let all = between_subjects(images.iter().copied());
-        if mated.len() != all_mated || mated.is_empty() {
-            return pairs::fail(format!("all {all_mated} mated pairs, and one at least"), mated.len().to_string());
+        if mated.len() != all_mated {
+            return pairs::fail(format!("all {all_mated} mated pairs"), mated.len().to_string());
         }
         if tail.is_empty() || tail.len() > all {
             return pairs::fail(format!("1 to {all} non-mated scores"), tail.len().to_string());
@@ -110,7 +110,7 @@ impl Rates {
             }
             None => weights.above[self.nonmated.len()],
         };
-        weights.mated > 0 && weights.nonmated > 0
+        (weights.mated > 0 || self.mated.is_empty()) && weights.nonmated > 0
     }
 
     /// Return thresholds and FNMRs at the asked rates, FMRs and FNMRs at the asked thresholds, and the EER where it is
