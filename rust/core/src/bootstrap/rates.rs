@@ -3,8 +3,8 @@
 use super::subjects::Subjects;
 use super::{AllPairs, Asked, Pairs, count};
 use crate::Result;
-use crate::rates::most;
 use crate::pairs::{self, rate};
+use crate::rates::most;
 
 /// Scores of both kinds of pairs with their subjects.
 pub struct Rates {
