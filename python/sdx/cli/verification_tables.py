@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from sdx.evaluation import intervals
 from sdx.evaluation.comparison import Comparison, Difference
-from sdx.evaluation.intervals import Interval, Judged
+from sdx.evaluation.intervals import Interval, Intervals
 from sdx.evaluation.operating import Operation
 from sdx.evaluation.support import LEAST, MARKS, SUPPORT
-from sdx.evaluation.verification import FARS
+from sdx.evaluation.verification import FARS, Result
 
 _PAIR_LEVEL = "p: pair-level, pairs taken as independent, too narrow where they share people"
 
 
-def figures(judged: Sequence[Judged]) -> Table:
+@dataclass(frozen=True)
+class Report:
+    """What is told of one model on one set.
+
+    Args:
+        result: figures.
+        intervals: of these.
+        operation: errors at a threshold fixed beforehand, None where there is none.
+    """
+
+    result: Result
+    intervals: Intervals
+    operation: Operation | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values: the figures, ``intervals`` and ``operating``."""
+        operation = None if self.operation is None else self.operation.to_json()
+        return self.result.to_json() | {"intervals": self.intervals.to_json(), "operating": operation}
+
+
+def figures(reports: Sequence[Report]) -> Table:
     """Return one row a result, each rate in percent above its interval."""
-    first = judged[0].result
+    first = reports[0].result
     table = Table(
         title=f"Verification: protocol {first.protocol}, flip {first.options['flip']}",
         caption="rates in %, below them the 95 % interval over subjects drawn anew "
@@ -31,8 +52,8 @@ def figures(judged: Sequence[Judged]) -> Table:
     table.add_column("set", overflow="fold")
     for heading in ("mated\nnon-mated", "accuracy", "threshold", *(f"TAR@{far}" for far in FARS), "EER", "AUC"):
         table.add_column(heading, justify="right")
-    for one in judged:
-        result, found, support = one.result, intervals.of(one), one.result.support()
+    for one in reports:
+        result, found, support = one.result, one.intervals, one.result.support()
         table.add_row(
             escape(result.model),
             escape(result.dataset),
@@ -49,7 +70,7 @@ def figures(judged: Sequence[Judged]) -> Table:
     return table
 
 
-def operations(found: Sequence[tuple[Judged, Operation]]) -> Table:
+def operations(reports: Sequence[Report]) -> Table:
     """Return one row a model and set that is judged at a threshold fixed beforehand."""
     table = Table(
         title="At the threshold fixed beforehand",
@@ -60,7 +81,9 @@ def operations(found: Sequence[tuple[Judged, Operation]]) -> Table:
     table.add_column("set", overflow="fold")
     for heading in ("cosine", "squared distance", "chosen", "FMR", "false matches", "FNMR", "false non-matches"):
         table.add_column(heading, justify="right")
-    for one, at in found:
+    for one in reports:
+        if (at := one.operation) is None:
+            continue
         table.add_row(
             escape(one.result.model),
             escape(one.result.dataset),
