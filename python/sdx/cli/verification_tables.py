@@ -33,9 +33,12 @@ class Report:
     operation: Operation | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values: the figures, ``intervals`` and ``operating``."""
-        operation = None if self.operation is None else self.operation.to_json()
-        return self.result.to_json() | {"intervals": self.intervals.to_json(), "operating": operation}
+        """Return plain JSON values: the figures, ``support`` of the TARs, ``intervals`` and ``operating``."""
+        return self.result.to_json() | {
+            "support": self.result.support(),
+            "intervals": self.intervals.to_json(),
+            "operating": None if self.operation is None else self.operation.to_json(),
+        }
 
 
 def figures(reports: Sequence[Report]) -> Table:
@@ -116,7 +119,7 @@ def comparisons(compared: Sequence[Comparison]) -> Table:
             table.add_row(names, escape(one.dataset), *_difference(difference))
             names = ""
         split = f"{one.first_alone:,} to {one.second_alone:,}"
-        table.add_row("", escape(one.dataset), "McNemar", split, "", "", "", f"p = {one.mcnemar:.3g}", end_section=True)
+        table.add_row("", escape(one.dataset), "McNemar", split, "", "", "", _p(one.mcnemar), end_section=True)
     return table
 
 
@@ -128,6 +131,10 @@ def _difference(one: Difference) -> tuple[str, ...]:
         verdict = "differs" if one.differs else "no difference shown"
     shares = (f"{100 * one.first:.2f}", f"{100 * one.second:.2f}", f"{100 * one.difference:+.2f}")
     return (one.figure, *shares, interval, verdict)
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3g}" if value >= 1e-99 else "p < 1e-99"
 
 
 def _interval(interval: Interval, digits: int = 2) -> str:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from rich.console import Console
 
-from sdx.cli import main
+from sdx.cli import main, verification_tables
 from sdx.cli.evaluate import evaluate
 from sdx.errors import ArtefactError, ConfigError, DataError
-from sdx.evaluation import datasets
+from sdx.evaluation import comparison, datasets
+from sdx.evaluation.comparison import Comparison
 
 MODELS = """
 import torch
@@ -115,6 +117,7 @@ def test_intervals_are_over_people_where_they_are_known(folder):
         assert result["intervals"]["replicates"] == 1000
         assert result["intervals"]["eer"]["kind"] == "subjects"
         assert result["operating"] is None
+        assert result["support"] == {"1e-1": "none", "1e-2": "none", "1e-3": "none"}  # of 20 non-mated pairs
     (result,) = json.loads(run("eval_command_models:Mean", "--data", "hard.bin", "--json").stdout)["results"]
     assert result["intervals"]["replicates"] == 0
     assert result["intervals"]["eer"] is None
@@ -156,6 +159,13 @@ def test_models_are_compared_with_the_first(folder):
     assert "subjects not known" in run(*models, *data[:2], "--compare").stdout
     with pytest.raises(ConfigError, match="two models or more to compare, got 1"):
         run(models[0], *data)
+
+
+def test_a_p_beyond_floats_is_not_said_to_be_zero():
+    beyond = Comparison("set", "one", "other", (), 4000, 0, comparison.mcnemar(4000, 0))
+    out = Console(width=140, file=io.StringIO())
+    out.print(verification_tables.comparisons([beyond]))
+    assert "p < 1e-99" in out.file.getvalue()
 
 
 def test_a_model_that_has_not_seen_lfw_gets_no_remark(folder):
