@@ -105,14 +105,14 @@ def comparisons(compared: Sequence[Comparison]) -> Table:
     """Return one row a figure of two models on one set."""
     table = Table(
         title="Second model less first",
-        caption="points of %, 95 % interval over the same subjects drawn anew for both; McNemar: exact p of the pairs "
-        "that one model alone decides rightly (pair-level)",
+        caption="points of %, 95 % interval over the same subjects drawn anew for both, differs where it leaves out 0; "
+        "McNemar: exact p of the pairs that one model alone decides rightly (pair-level)",
     )
     table.add_column("models", overflow="fold")
     table.add_column("set", overflow="fold")
     for heading in ("figure", "first", "second", "difference", "interval"):
         table.add_column(heading, justify="right")
-    table.add_column("outside the interval?")
+    table.add_column("verdict")
     for one in compared:
         names = escape(f"{one.second} less {one.first}")
         for difference in one.differences:
