@@ -82,6 +82,7 @@ def test_a_step_and_a_validation(keys: dict[str, str]) -> None:
         parts.random,
         metrics,
         parts.device,
+        record=lambda proposal, similarity: None,
         evaluate=lambda seen: None,
         checkpoint=lambda seen: None,
     )
