@@ -38,7 +38,7 @@ POOL = {"sampler": "pool", "sampler.revisit": "1", "sampler.exploration": "1", "
 """Chains of more than eight hops within few batches."""
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """Stands for a kill."""
 
 
@@ -56,7 +56,7 @@ class Recorder:
 
         def drawn(frozen: Frozen, proposal: Proposal) -> Any:
             if proposal.index[0] == self.stop_before:
-                raise Stopped
+                raise StoppedError
             batch = draw(frozen, proposal)
             for row, index in enumerate(proposal.index.tolist()):
                 self.face[index] = batch.face[row].clone()
@@ -118,7 +118,7 @@ def test_what_was_trained_on_is_drawn_again_also_after_a_kill(
 ) -> None:
     folder = tmp_path / "run"
     before = 4 * BATCH if keys["sampler"] == "resample" else 5 * BATCH  # beyond the checkpoint
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         _train(folder, teacher, keys, stop_before=before)
     size = (folder / ledger.NAME).stat().st_size
     with (folder / ledger.NAME).open("ab") as file:
