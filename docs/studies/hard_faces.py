@@ -3,9 +3,9 @@
     python docs/studies/hard_faces.py IMAGES FOLDER [key=value ...]
 
 Trains the demo's student with sampler=pool through the renderer, whose latents are parameters, and through the embedded
-generator, whose faces' parameters are read by a network; each with and without the teacher's reliability. Prints the
-means of parameters over held-out faces, over the same weighted by what the final student misses of them, and over the
-pool weighted by priority, with 95 % intervals, and draws docs/images/hard-faces.png. A run in FOLDER is not run again.
+generator, whose faces' parameters are read by a network; each with and without the teacher's reliability. Prints means
+of parameters with 95 % intervals, over held-out faces, over what the final student misses of them, and over the pool by
+priority, and draws docs/images/hard-faces.png. A run in FOLDER is not run again.
 """
 
 from __future__ import annotations
@@ -37,12 +37,18 @@ from sdx.training.lineage import Lineage
 from sdx.types import HELD_OUT
 
 PICTURE = Path(__file__).resolve().parent.parent / "images" / "hard-faces.png"
-HELD, BATCH, READER = 4096, 256, 32_768
+HELD, BATCH, READER = 4096, 256, 16_384
 SHARES = (0.0, 0.5)
 """Values of sampler.reliability."""
-NUMBERS = ("|yaw|, degrees", "|pitch|, degrees", "lamp's |azimuth|, degrees", "lamp's share of the light")
+NUMBERS = (
+    "absolute yaw, degrees",
+    "absolute pitch, degrees",
+    "lamp's absolute azimuth, degrees",
+    "lamp's share of the light",
+)
 SIZES = ("pixels of the capture", "blur, pixels")
-COLOURS = ("C7", "C0", "C3", "C1")
+SHOWN = {"all faces": "C7", "hardest tenth": "C0", "pool": "C3", "pool's roots": "C1"}
+"""Samples in the figure."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,9 @@ def of_latent(latent: Tensor) -> dict[str, Tensor]:
     """Return the parameters that are compared, float32 [n] each, of SimFace latents [n, L]."""
     t = derive(latent, "wild")
     found = {
-        "|yaw|, degrees": t["yaw"].abs(),
-        "|pitch|, degrees": t["pitch"].abs(),
-        "lamp's |azimuth|, degrees": t["light_azimuth"].abs(),
+        "absolute yaw, degrees": t["yaw"].abs(),
+        "absolute pitch, degrees": t["pitch"].abs(),
+        "lamp's absolute azimuth, degrees": t["light_azimuth"].abs(),
         "lamp's share of the light": torch.sigmoid(0.9 * t["light_contrast"] + 0.2),
         "pixels of the capture": effective_size(t),
         "blur, pixels": (0.20 + 0.40 * t["blur"]).clamp(0.0, 2.2),
@@ -102,44 +108,59 @@ def in_slices(function: Callable[[Tensor, Tensor], Tensor], index: Tensor, laten
 
 
 def samples(path: Path, source: LatentSource, read: Callable[[Tensor, Tensor], dict[str, Tensor]]) -> list[Sample]:
-    """Return held-out faces, the same by what the student misses of them, and the pool by priority."""
+    """Return held-out faces, evenly, by the final student's gap and its hardest tenth; the pool by priority; its roots.
+
+    A step away from a face widens the spread of every parameter, hard or not: roots have not been moved.
+    """
+    index = torch.arange(HELD_OUT, HELD_OUT + HELD)
+    gap, reliability = cosines(path, source, index, source.root(index)).unbind(1)
+    low, high = reliability.quantile(torch.tensor([0.1, 0.9])).tolist()
+    both = float(np.corrcoef(gap.numpy(), reliability.numpy())[0, 1])
+    print(f"{path.name}: final gap on held-out faces {gap.mean():.3f} ± {gap.std():.3f} (deviation)")
+    print(
+        f"  reliability {reliability.mean():.3f} (10 %, 90 %: {low:.3f}, {high:.3f}), correlation with gap {both:+.3f}"
+    )
+    prior = read(index, source.root(index))
+    index, latent, entries = remembered(path, source)
+    kept = torch.from_numpy(entries.priority)
+    now = cosines(path, source, index, latent)[:, 0]
+    print(f"  final gap on the pool {now.mean():.3f}, by priority {(now * kept).sum() / kept.sum():.3f};", end=" ")
+    print(f"its correlation with the priority of old {np.corrcoef(kept.numpy(), now.numpy())[0, 1]:+.3f}", flush=True)
+    pool = read(index, latent)
+    return [
+        Sample("all faces", prior, torch.ones(HELD)),
+        Sample("by final gap", prior, gap),
+        Sample("hardest tenth", prior, (gap >= gap.quantile(0.9)).float()),
+        Sample("pool", pool, kept),
+        Sample("pool's roots", pool, kept * torch.from_numpy(entries.hops == 0)),
+    ]
+
+
+def cosines(path: Path, source: LatentSource, index: Tensor, latent: Tensor) -> Tensor:
+    """Return a finished student's gap and the teacher's reliability on faces, float32 [n, 2]."""
     teacher = teachers.build("simface-teacher")
     student = teachers.build(str(path / "students" / "small" / "model.safetensors"))
-    index = torch.arange(HELD_OUT, HELD_OUT + HELD)
-    latent = source.root(index)
 
-    def cosines(i: Tensor, part: Tensor) -> Tensor:
+    def look(i: Tensor, part: Tensor) -> Tensor:
         face = source.draw(i, part).face
         target = teacher.embed(face, source.frame)
         mirrored = teacher.embed(face.flip(3), source.frame)
         own = student.embed(face, source.frame)
-        return torch.stack([cosine_similarity(own, target), cosine_similarity(mirrored, target)], 1)
+        return torch.stack([1 - cosine_similarity(own, target), cosine_similarity(mirrored, target)], 1)
 
-    gap, reliability = 1 - (found := in_slices(cosines, index, latent))[:, 0], found[:, 1]
-    low, high = reliability.quantile(torch.tensor([0.1, 0.9])).tolist()
-    both = float(np.corrcoef(gap.numpy(), reliability.numpy())[0, 1])
-    print(f"{path.name}: held-out gap {gap.mean():.3f}; reliability {reliability.mean():.3f} ({low:.3f}, {high:.3f});")
-    print(f"  correlation of gap and reliability {both:+.3f}")
-    prior = read(index, latent)
-    index, latent, priority = remembered(path, source)
-    return [
-        Sample("all faces", prior, torch.ones(HELD)),
-        Sample("by the final student's gap", prior, gap),
-        Sample("pool by priority", read(index, latent), priority),
-    ]
+    return in_slices(look, index, latent)
 
 
-def remembered(path: Path, source: LatentSource) -> tuple[Tensor, Tensor, Tensor]:
-    """Return number, latent and priority of the faces in a finished run's pool, hardest first."""
+def remembered(path: Path, source: LatentSource) -> tuple[Tensor, Tensor, _core.PoolEntries]:
+    """Return number, latent and record of the faces in a finished run's pool, hardest first."""
     state = load_file(sorted(path.glob("checkpoints/*.safetensors"))[-1])
     pool = _core.LatentPool.restore(state["sampler/pool"].numpy())
     entries = pool.entries(pool.hardest(len(pool)))
     lineage = Lineage(entries.root, entries.hops, entries.index, entries.scale)
     last = np.where(entries.hops > 0, entries.index[np.arange(len(pool)), entries.hops - 1], entries.root)
-    latent = lineage.latent(source, Philox(0))
-    print(f"  {len(pool)} faces in the pool; by hops {np.bincount(entries.hops).tolist()}; ", end="")
+    print(f"  {path.name}: {len(pool)} faces in the pool, by hops {np.bincount(entries.hops).tolist()}; ", end="")
     print(f"mean reliability {entries.reliability.mean():.3f}, similarity {entries.latest.mean():.3f}", flush=True)
-    return torch.from_numpy(last), latent, torch.from_numpy(entries.priority)
+    return torch.from_numpy(last), lineage.latent(source, Philox(0)), entries
 
 
 def table(title: str, found: list[Sample], keys: list[str]) -> None:
@@ -153,13 +174,20 @@ def table(title: str, found: list[Sample], keys: list[str]) -> None:
         print(f"| {key} | " + " | ".join(cells) + " |")
 
 
+def shown(found: list[Sample]) -> list[Sample]:
+    """Return the samples of the figure."""
+    return [sample for sample in found if sample.name in SHOWN]
+
+
 def curves(axes: Axes, found: list[Sample], key: str, title: str) -> None:
-    """Draw the distributions of a parameter."""
+    """Draw the distributions of a parameter in the samples of `SHOWN`."""
     limits = found[0].values[key].quantile(torch.tensor([0.002, 0.998])).tolist()
     bins = np.linspace(limits[0], limits[1], 25)
-    for sample, colour in zip(found, COLOURS, strict=False):
+    for sample in shown(found):
         values, weight = sample.values[key].numpy(), sample.weight.numpy()
-        axes.hist(values, bins, weights=weight, density=True, histtype="step", label=sample.name, color=colour)
+        axes.hist(
+            values, bins, weights=weight, density=True, histtype="step", label=sample.name, color=SHOWN[sample.name]
+        )
     axes.set_xlabel(key, fontsize=8)
     axes.set_title(title, fontsize=8)
     axes.set_yticks([])
@@ -167,7 +195,8 @@ def curves(axes: Axes, found: list[Sample], key: str, title: str) -> None:
 
 def bars(axes: Axes, found: list[Sample], keys: list[str]) -> None:
     """Draw shares with their intervals."""
-    for number, (sample, colour) in enumerate(zip(found, COLOURS, strict=False)):
+    for number, sample in enumerate(shown(found)):
+        colour = SHOWN[sample.name]
         mean, half = zip(*(sample.mean(key) for key in keys), strict=True)
         axes.bar(np.arange(len(keys)) + 0.2 * number - 0.3, mean, 0.2, yerr=half, color=colour, label=sample.name)
     axes.set_xticks(range(len(keys)), keys, fontsize=7)
@@ -188,8 +217,8 @@ def compared(paths: list[Path], source: LatentSource, title: str) -> list[Sample
     """Return the samples of a run, and the pool of the run with reliability; prints their table."""
     read = parameters_of(source)
     found = samples(paths[0], source, read)
-    reliable = samples(paths[1], source, read)[-1]
-    found.append(Sample("pool by priority, with reliability", reliable.values, reliable.weight))
+    reliable = next(sample for sample in samples(paths[1], source, read) if sample.name == "pool")
+    found.append(Sample("pool with reliability", reliable.values, reliable.weight))
     is_read = isinstance(source, StyleGAN2Source)
     table(title, found, list(NUMBERS if is_read else found[0].values))
     return found

@@ -58,6 +58,13 @@ def test_a_resumed_run_has_every_record_once(tmp_path: Path, rest: bytes, caplog
     assert not caplog.records
 
 
+@pytest.mark.parametrize("count", [0, 4])
+def test_records_behind_the_checkpoint_are_gone_at_once(tmp_path: Path, count: int) -> None:
+    _write(tmp_path, 0, 20, value=0.25)
+    _write(tmp_path, 12, count)
+    assert ledger.read(tmp_path)[1]["scale"].tolist() == [0.25] * 12 + [0.5] * count
+
+
 def test_a_run_from_the_start_forgets_an_older_file(tmp_path: Path) -> None:
     _write(tmp_path, 0, 20)
     _write(tmp_path, 0, 4)
