@@ -26,13 +26,14 @@ from sdx.training.replay import Portrait, Replay
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG to write; RUN/replay.png unless given."
 )
-def replay(folder: Path, images: Sequence[int], out: Path | None) -> None:
+@click.option("--own", metavar="MODULE:NAME", help="The run's source, where it is your own.")
+def replay(folder: Path, images: Sequence[int], out: Path | None, own: str | None) -> None:
     """Draw images of the run folder RUN again, each behind its ancestors, as the teacher saw them in training.
 
     Below each face: its number, the size of the step that led to it, and the cosine of student and teacher on it before
     it was learnt from.
     """
-    found = Replay(folder)
+    found = Replay(folder, own)
     rows = [found.ancestry(index) for index in images]
     path = out or folder / "replay.png"
     try:

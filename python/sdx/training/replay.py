@@ -47,12 +47,13 @@ class Replay:
 
     Args:
         folder: the run folder.
+        own: the ``module:Name`` of the run's source, where it is the user's: no file may ask for code.
 
-    Raises ConfigError where that is none, and for a sampler of the user's, DataError for a lineage.bin that is none,
-    and whatever building the source raises.
+    Raises ConfigError where that is no run folder, for a source of the user's that is not named, and for a sampler of
+    the user's; DataError for a lineage.bin that is none; and whatever building the source raises.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own: str | None = None) -> None:
         self._path = folder / ledger.NAME
         config = configuration.load(folder / "config.toml", RunConfig)
         self._kind, self._batch = config.sampler.kind, config.batch
@@ -60,6 +61,11 @@ class Replay:
             raise ConfigError(
                 f"{folder}: expected a run of sampler {', '.join(sampling.BUILT_IN)}, got {self._kind}, whose latents "
                 "are its own"
+            )
+        if ":" in (source := config.source.kind) and source != own:
+            raise ConfigError(
+                f"{folder}: source {source!r} is code outside of sdx, which no file may ask for: if you trust it, name "
+                f"it yourself with --own {source}"
             )
         self._first, self._records = ledger.read(folder)
         self._source, self._device = run.source_of(config)
@@ -96,6 +102,8 @@ class Replay:
 
     def _draw(self, first: int) -> Tensor:
         """Return the faces of the batch whose first image has that place, float32 [B, 3, S, S] on the host."""
+        if (there := self._first + len(self._records) - first) < self._batch:
+            raise DataError(f"{self._path}: expected a whole batch of {self._batch} images, got {there} of the last")
         index = sampling.numbers(self._kind, self._batch, np.arange(first, first + self._batch))
         latent = None
         if isinstance(self._source, LatentSource):
