@@ -13,6 +13,7 @@ from sdx.cli.evaluate import evaluate
 from sdx.cli.generate import generate
 from sdx.cli.info import info
 from sdx.cli.pretrain import pretrain
+from sdx.cli.replay import replay
 from sdx.cli.train import train
 from sdx.errors import SdxError
 
@@ -30,6 +31,7 @@ cli.add_command(calibrate)
 cli.add_command(generate)
 cli.add_command(info)
 cli.add_command(pretrain)
+cli.add_command(replay)
 
 
 def main() -> None:
