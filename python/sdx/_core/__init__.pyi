@@ -5,11 +5,13 @@ caller must not write to one meanwhile. Bad files and values raise `sdx.errors.D
 `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
+from sdx._core._columns import read_columns
 from sdx._core._parse import VerificationBin, read_verification_bin
 from sdx._core._pool import LatentPool, PoolEntries, PoolStatistics
 from sdx._core._random import normals, philox, uniforms
 from sdx._core._scores import Curve, OperatingPoint, TenFold, tenfold_accuracy, wilson
 from sdx._core._select import priorities, select_above, select_sample, select_top
+from sdx._core._templates import aggregate_templates
 
 __all__ = [
     "Curve",
@@ -19,9 +21,11 @@ __all__ = [
     "PoolStatistics",
     "TenFold",
     "VerificationBin",
+    "aggregate_templates",
     "normals",
     "philox",
     "priorities",
+    "read_columns",
     "read_verification_bin",
     "select_above",
     "select_sample",

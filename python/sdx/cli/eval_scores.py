@@ -13,7 +13,8 @@ from sdx.evaluation import score_file
 from sdx.evaluation.score_file import Judgement
 from sdx.evaluation.verification import SUPPORT
 
-_MARKS = {"good": "", "low": "~", "none": "not supported "}
+MARKS = {"good": "", "low": "~", "none": "not supported "}
+"""What stands before a rate, by its support."""
 
 
 @click.command(name="eval-scores")
@@ -33,7 +34,7 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
         click.echo(json.dumps(judgement.to_json(), indent=2, allow_nan=False))
         return
     out = console()
-    out.print(_table(judgement, file.name))
+    out.print(rates_table(judgement, file.name))
     out.print(
         f"EER {100 * judgement.eer:.3f} % at {judgement.eer_threshold:.6g}   AUC {100 * judgement.auc:.4f} %",
         markup=False,
@@ -45,7 +46,8 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
         )
 
 
-def _table(judgement: Judgement, name: str) -> Table:
+def rates_table(judgement: Judgement, name: str) -> Table:
+    """Return one row an asked FMR."""
     table = Table(
         title=f"{name}: {judgement.mated:,} mated, {judgement.nonmated:,} non-mated pairs",
         caption=f"TAR = 1 - FNMR in %, 95 % interval of independent pairs (pair-level); ~ fewer than "
@@ -66,7 +68,7 @@ def _table(judgement: Judgement, name: str) -> Table:
         low, high = exact.fnmr_interval
         table.add_row(
             fmr,
-            f"{_MARKS[exact.support]}{100 * (1 - exact.fnmr):.3f}",
+            f"{MARKS[exact.support]}{100 * (1 - exact.fnmr):.3f}",
             f"{100 * (1 - high):.3f} to {100 * (1 - low):.3f}",
             f"{exact.threshold:.6g}",
             f"{exact.false_matches:,}",

@@ -14,6 +14,7 @@ pub mod pool;
 mod power;
 pub mod priority;
 pub mod select;
+pub mod templates;
 pub mod tenfold;
 mod tree;
 pub mod uniforms;

@@ -3,16 +3,20 @@
 #![allow(clippy::needless_pass_by_value)] // PyO3 hands arguments over by value
 
 mod array;
+mod columns;
 mod error;
 mod parse;
 mod pool;
 mod random;
 mod scores;
 mod select;
+mod templates;
 
 /// Reproducible random numbers, the pool of latents, hard-sample selection, verification scores and parsers of untrusted files.
 #[pyo3::pymodule]
 mod _core {
+    #[pymodule_export]
+    use super::columns::read_columns;
     #[pymodule_export]
     use super::parse::{VerificationBin, read_verification_bin};
     #[pymodule_export]
@@ -23,4 +27,6 @@ mod _core {
     use super::scores::{Curve, OperatingPoint, TenFold, tenfold_accuracy, wilson};
     #[pymodule_export]
     use super::select::{priorities, select_above, select_sample, select_top};
+    #[pymodule_export]
+    use super::templates::aggregate_templates;
 }
