@@ -57,13 +57,13 @@ pub fn aggregate(images: &Images, count: usize, keep_norms: bool, flip: Flip) ->
     let size = count.saturating_mul(plan.width);
     unit.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: count, count: plan.width })?;
     unit.resize(size, 0.0);
-    let buffers = || (vec![0.0; plan.width], vec![0.0; plan.width]);
-    let fill = |(row, total): &mut (Vec<f64>, Vec<f64>), (place, unit)| plan.fill(place, row, total, unit).err();
+    let buffer = || vec![0.0; plan.width];
+    let fill = |total: &mut Vec<f64>, (place, unit)| plan.fill(place, total, unit).err();
     let failure = if parallel::available() {
-        unit.par_chunks_exact_mut(plan.width).enumerate().map_init(buffers, fill).find_map_first(|failure| failure)
+        unit.par_chunks_exact_mut(plan.width).enumerate().map_init(buffer, fill).find_map_first(|failure| failure)
     } else {
-        let mut buffers = buffers();
-        unit.chunks_exact_mut(plan.width).enumerate().find_map(|job| fill(&mut buffers, job))
+        let mut total = buffer();
+        unit.chunks_exact_mut(plan.width).enumerate().find_map(|job| fill(&mut total, job))
     };
     failure.map_or(Ok(unit), Err)
 }
@@ -101,32 +101,34 @@ impl<'a> Plan<'a> {
         Ok(Self { images, keep_norms, flip, columns, width, order, start })
     }
 
-    /// Write one template; `row` and `total` are buffers of its width.
+    /// Write one template; `total` is a buffer of its width.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // to the format of the result; of counts
-    fn fill(&self, place: usize, row: &mut [f64], total: &mut [f64], unit: &mut [f32]) -> Result<()> {
+    fn fill(&self, place: usize, total: &mut [f64], unit: &mut [f32]) -> Result<()> {
         let mut members = self.order[self.start[place]..self.start[place + 1]].to_vec();
         members.sort_unstable_by_key(|&image| (self.images.media[image], image));
         total.fill(0.0);
         for medium in members.chunk_by(|&a, &b| self.images.media[a] == self.images.media[b]) {
             for &image in medium {
-                self.read(image, row);
+                let row = self.row(image);
                 let mut weight = self.images.detector.map_or(1.0, |score| f64::from(score[image]));
                 if !self.keep_norms {
-                    let norm = square_sum(row).sqrt();
+                    let norm = row.square_sum().sqrt();
                     if norm == 0.0 {
                         return data("embeddings of a length to divide by", format!("zeros for image {image}"));
                     }
                     weight /= norm;
                 }
-                weight /= medium.len() as f64;
-                total.iter_mut().zip(&*row).for_each(|(total, value)| *total += weight * value);
+                row.add_to(total, weight / medium.len() as f64);
             }
         }
-        let square = square_sum(total);
+        let square = square_sum(total.iter().copied());
         if !square.is_finite() {
             // Sums of finite float32 numbers do not overflow, so one of them is not.
-            let bad = members.iter().find(|&&image| !self.is_finite(image, row)).copied().unwrap_or_default();
-            return data("finite embeddings", format!("NaN or infinity for image {bad}"));
+            let bad = members.iter().find(|&&image| !self.row(image).square_sum().is_finite());
+            return data(
+                "finite embeddings",
+                format!("NaN or infinity for image {}", bad.copied().unwrap_or_default()),
+            );
         }
         if square == 0.0 {
             let got = format!("a sum of zero for the template at place {place}");
@@ -137,33 +139,51 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Write an image's embedding, joined with its mirror image's.
-    fn read(&self, image: usize, row: &mut [f64]) {
+    /// Return an image's embedding, joined with its mirror image's.
+    fn row(&self, image: usize) -> Row<'a> {
         let whole = &self.images.embedding[image * self.columns..][..self.columns];
         let (face, mirrored) = match self.images.mirrored {
-            Mirrored::Absent => (whole, None),
-            Mirrored::Apart(other) => (whole, Some(&other[image * self.columns..][..self.columns])),
-            Mirrored::Beside => {
-                let (face, mirrored) = whole.split_at(self.columns / 2);
-                (face, Some(mirrored))
-            }
+            Mirrored::Absent => (whole, &[][..]),
+            Mirrored::Apart(other) => (whole, &other[image * self.columns..][..self.columns]),
+            Mirrored::Beside => whole.split_at(self.columns / 2),
         };
-        let (front, back) = row.split_at_mut(face.len());
-        front.iter_mut().zip(face).for_each(|(row, &face)| *row = f64::from(face));
-        match (self.flip, mirrored) {
-            (Flip::Sum, Some(mirrored)) => {
-                front.iter_mut().zip(mirrored).for_each(|(row, &mirrored)| *row += f64::from(mirrored));
-            }
-            (Flip::Concat, Some(mirrored)) => {
-                back.iter_mut().zip(mirrored).for_each(|(row, &mirrored)| *row = f64::from(mirrored));
-            }
-            _ => {}
+        match self.flip {
+            Flip::None => Row::Parts(face, &[]),
+            Flip::Sum => Row::Sum(face, mirrored),
+            Flip::Concat => Row::Parts(face, mirrored),
+        }
+    }
+}
+
+/// An image's embedding, joined with its mirror image's.
+enum Row<'a> {
+    /// One behind the other.
+    Parts(&'a [f32], &'a [f32]),
+    Sum(&'a [f32], &'a [f32]),
+}
+
+impl Row<'_> {
+    fn square_sum(&self) -> f64 {
+        let wide = |value: &f32| f64::from(*value);
+        match self {
+            Self::Parts(front, back) => square_sum(front.iter().map(wide)) + square_sum(back.iter().map(wide)),
+            Self::Sum(one, other) => square_sum(one.iter().zip(*other).map(|(one, other)| wide(one) + wide(other))),
         }
     }
 
-    fn is_finite(&self, image: usize, row: &mut [f64]) -> bool {
-        self.read(image, row);
-        row.iter().all(|value| value.is_finite())
+    fn add_to(&self, total: &mut [f64], weight: f64) {
+        match self {
+            Self::Parts(front, back) => {
+                let (head, tail) = total.split_at_mut(front.len());
+                for (total, part) in [(head, front), (tail, back)] {
+                    total.iter_mut().zip(*part).for_each(|(total, &value)| *total += weight * f64::from(value));
+                }
+            }
+            Self::Sum(one, other) => {
+                let both = one.iter().zip(*other).map(|(&one, &other)| f64::from(one) + f64::from(other));
+                total.iter_mut().zip(both).for_each(|(total, value)| *total += weight * value);
+            }
+        }
     }
 }
 
@@ -217,12 +237,12 @@ fn by_template(template: &[i64], count: usize) -> Result<(Vec<usize>, Vec<usize>
 }
 
 /// Sum of squares in eight lanes, a fixed order that the compiler may still do side by side.
-fn square_sum(values: &[f64]) -> f64 {
+fn square_sum(mut values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let mut lanes = [0.0; 8];
-    let chunks = values.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|value| value * value).sum();
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value * value);
+    while values.len() >= 8 {
+        for (lane, value) in lanes.iter_mut().zip(&mut values) {
+            *lane += value * value;
+        }
     }
-    lanes.iter().sum::<f64>() + rest
+    values.fold(lanes.iter().sum(), |sum, value| sum + value * value)
 }
