@@ -7,6 +7,7 @@
 use rayon::prelude::*;
 
 use crate::pairs::{self, rate};
+use crate::rates::{Errors, Ranked};
 use crate::{Result, parallel};
 
 /// Which candidate threshold stands for an asked FMR.
@@ -80,7 +81,7 @@ impl Curve {
         if threshold.is_nan() {
             return pairs::fail("a threshold", "NaN");
         }
-        Ok(self.point(threshold))
+        Ok(self.errors().point(threshold))
     }
 
     /// Return the operating point of an asked FMR.
@@ -88,38 +89,15 @@ impl Curve {
     /// # Errors
     /// [`crate::Error::Scores`] for a rate outside [0, 1].
     pub fn at_fmr(&self, fmr: f64, policy: Policy) -> Result<OperatingPoint> {
-        if !(0.0..=1.0).contains(&fmr) {
-            return pairs::fail("a false match rate in [0, 1]", fmr.to_string());
-        }
-        let all = self.nonmated.len();
-        let within = self.point(self.lowest(most(fmr, all)));
-        if policy == Policy::AtMost || within.false_matches == all {
-            return Ok(within);
-        }
-        // The next score of a non-mated pair below brings the next larger FMR.
-        let next = self.nonmated[all - 1 - within.false_matches];
-        let beyond = self.point(self.lowest(all - first_at_least(&self.nonmated, next)));
-        Ok(if beyond.fmr - fmr <= fmr - within.fmr { beyond } else { within })
+        check_fmr(fmr)?;
+        Ok(self.errors().at_fmr(fmr, policy))
     }
 
-    /// Return the candidate where FMR and FNMR are closest, the highest threshold of equals; the equal error rate is the
-    /// mean of the two there.
+    /// Return the candidate where FMR and FNMR are closest, the higher of two as close; the equal error rate is the mean
+    /// of the two there.
     #[must_use]
     pub fn equal_error(&self) -> OperatingPoint {
-        let gap = |point: &OperatingPoint| (point.fmr - point.fnmr).abs();
-        // FMR falls and FNMR rises with the threshold, so their difference changes its sign once.
-        let candidates = self.candidates();
-        let crossed = candidates.partition_point(|&threshold| {
-            let point = self.point(threshold);
-            point.fmr > point.fnmr
-        });
-        let above = self.point(candidates[crossed.min(candidates.len() - 1)]);
-        // Further up the gap only grows, but candidates without an error between them share it: take the last of those.
-        let above = self.point(self.highest_like(&candidates, crossed, &above));
-        match crossed.checked_sub(1).map(|place| self.point(candidates[place])) {
-            Some(below) if gap(&below) < gap(&above) => below,
-            _ => above,
-        }
+        self.errors().equal_error()
     }
 
     /// Return the probability that a mated pair scores above a non-mated one, ties counted half; exact in integers.
@@ -127,9 +105,7 @@ impl Curve {
     #[allow(clippy::cast_precision_loss)] // the one rounding, at the end
     pub fn auc(&self) -> f64 {
         let twice = |score: &f64| {
-            let below = first_at_least(&self.nonmated, *score);
-            let not_above = self.nonmated.partition_point(|other| other <= score);
-            (below + not_above) as u128
+            (self.nonmated.below(*score) + self.nonmated.not_above(*score)) as u128
         };
         let total: u128 = if parallel::available() {
             self.mated.par_iter().map(twice).sum()
@@ -143,68 +119,34 @@ impl Curve {
     /// of both rates, ends included. Each is a candidate's own: thinning moves none.
     #[must_use]
     pub fn points(&self, count: usize) -> Vec<OperatingPoint> {
-        let half = (count / 2).max(2);
-        let mut thresholds = vec![self.lowest(self.nonmated.len()), self.lowest(0), self.above_all()];
+        let (half, errors) = ((count / 2).max(2), self.errors());
+        let mut thresholds = vec![errors.lowest(self.nonmated.len()), errors.lowest(0), errors.above_all()];
         for k in spread(self.nonmated.len(), half) {
-            thresholds.push(self.lowest(k));
+            thresholds.push(errors.lowest(k));
         }
         for k in spread(self.mated.len(), half) {
             thresholds.push(self.mated[k.min(self.mated.len() - 1)]); // the highest that rejects k mated pairs, or fewer
         }
         thresholds.sort_unstable_by(f64::total_cmp);
-        let mut points: Vec<OperatingPoint> = thresholds.into_iter().map(|threshold| self.point(threshold)).collect();
+        let mut points: Vec<OperatingPoint> = thresholds.into_iter().map(|threshold| errors.point(threshold)).collect();
         points.dedup_by(|a, b| (a.false_matches, a.false_non_matches) == (b.false_matches, b.false_non_matches));
         points
     }
 
-    fn point(&self, threshold: f64) -> OperatingPoint {
-        let false_matches = self.nonmated.len() - first_at_least(&self.nonmated, threshold);
-        let false_non_matches = first_at_least(&self.mated, threshold);
-        OperatingPoint {
-            threshold,
-            fmr: rate(false_matches, self.nonmated.len()),
-            fnmr: rate(false_non_matches, self.mated.len()),
-            false_matches,
-            false_non_matches,
-        }
+    fn errors(&self) -> Errors<'_, [f64]> {
+        Errors { mated: &self.mated, nonmated: &self.nonmated }
     }
+}
 
-    /// The lowest candidate with at most `false_matches` of them.
-    fn lowest(&self, false_matches: usize) -> f64 {
-        let all = self.nonmated.len();
-        if false_matches >= all {
-            return self.mated[0].min(self.nonmated[0]);
-        }
-        let refused = self.nonmated[all - 1 - false_matches];
-        let next = |scores: &[f64]| scores.get(scores.partition_point(|score| *score <= refused)).copied();
-        match (next(&self.mated), next(&self.nonmated)) {
-            (Some(one), Some(other)) => one.min(other),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => self.above_all(),
-        }
+/// Refuse what is no false match rate.
+///
+/// # Errors
+/// [`crate::Error::Scores`] for a rate outside [0, 1].
+pub(crate) fn check_fmr(fmr: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&fmr) {
+        return Ok(());
     }
-
-    fn above_all(&self) -> f64 {
-        self.mated[self.mated.len() - 1].max(self.nonmated[self.nonmated.len() - 1]).next_up()
-    }
-
-    /// Every candidate threshold, ascending.
-    fn candidates(&self) -> Vec<f64> {
-        let mut all = [self.mated.as_slice(), self.nonmated.as_slice(), &[self.above_all()]].concat();
-        sort(&mut all);
-        all.dedup();
-        all
-    }
-
-    /// The highest candidate from `place` on with the errors of `point`.
-    fn highest_like(&self, candidates: &[f64], place: usize, point: &OperatingPoint) -> f64 {
-        let gap = (point.fmr - point.fnmr).abs();
-        let alike = candidates[place.min(candidates.len() - 1)..].partition_point(|&threshold| {
-            let other = self.point(threshold);
-            (other.fmr - other.fnmr).abs() <= gap
-        });
-        candidates[(place + alike).saturating_sub(1).min(candidates.len() - 1)]
-    }
+    pairs::fail("a false match rate in [0, 1]", fmr.to_string())
 }
 
 /// Return the interval of a share of independent trials (Wilson 1927), `z` standard deviations wide on either side.
@@ -229,29 +171,12 @@ pub fn wilson(errors: usize, trials: usize, z: f64) -> Result<(f64, f64)> {
     Ok((low, high))
 }
 
-fn sort(scores: &mut [f64]) {
+pub(crate) fn sort(scores: &mut [f64]) {
     if parallel::available() {
         scores.par_sort_unstable_by(f64::total_cmp);
     } else {
         scores.sort_unstable_by(f64::total_cmp);
     }
-}
-
-fn first_at_least(scores: &[f64], threshold: f64) -> usize {
-    scores.partition_point(|score| *score < threshold)
-}
-
-/// The largest k with k / all <= share.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a first guess
-fn most(share: f64, all: usize) -> usize {
-    let mut k = ((share * all as f64) as usize).min(all);
-    while k < all && rate(k + 1, all) <= share {
-        k += 1;
-    }
-    while k > 0 && rate(k, all) > share {
-        k -= 1;
-    }
-    k
 }
 
 /// Whole numbers from 1 to `all`, `count` of them or fewer, about evenly spread over their logarithms.

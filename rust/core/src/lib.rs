@@ -13,6 +13,7 @@ pub mod philox;
 pub mod pool;
 mod power;
 pub mod priority;
+mod rates;
 pub mod select;
 pub mod templates;
 pub mod tenfold;
