@@ -4,10 +4,13 @@
 //! mean over the images of a medium (a still, or the frames of a video), sum over the media, unit length. Float64 sums in
 //! the order of media and images, so the bits do not depend on the number of threads.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::error::{config, data};
 use crate::{Error, Result, parallel};
+
+const LANES: usize = 16;
 
 /// What becomes of an image's embedding and that of its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +61,9 @@ pub fn aggregate(images: &Images, count: usize, keep_norms: bool, flip: Flip) ->
     unit.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: count, count: plan.width })?;
     unit.resize(size, 0.0);
     let buffer = || vec![0.0; plan.width];
-    let fill = |total: &mut Vec<f64>, (place, unit)| plan.fill(place, total, unit).err();
+    let arch = Arch::new();
+    // The widest instructions of this processor; they add and multiply the same numbers in the same order.
+    let fill = |total: &mut Vec<f64>, (place, unit)| arch.dispatch(|| plan.fill(place, total, unit)).err();
     let failure = if parallel::available() {
         unit.par_chunks_exact_mut(plan.width).enumerate().map_init(buffer, fill).find_map_first(|failure| failure)
     } else {
@@ -103,6 +108,7 @@ impl<'a> Plan<'a> {
 
     /// Write one template; `total` is a buffer of its width.
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // to the format of the result; of counts
+    #[inline(always)]
     fn fill(&self, place: usize, total: &mut [f64], unit: &mut [f32]) -> Result<()> {
         let mut members = self.order[self.start[place]..self.start[place + 1]].to_vec();
         members.sort_unstable_by_key(|&image| (self.images.media[image], image));
@@ -121,7 +127,7 @@ impl<'a> Plan<'a> {
                 row.add_to(total, weight / medium.len() as f64);
             }
         }
-        let square = square_sum(total.iter().copied());
+        let square = square_sum(total, total, |total, _| total);
         if !square.is_finite() {
             // Sums of finite float32 numbers do not overflow, so one of them is not.
             let bad = members.iter().find(|&&image| !self.row(image).square_sum().is_finite());
@@ -163,25 +169,32 @@ enum Row<'a> {
 }
 
 impl Row<'_> {
+    #[inline(always)]
     fn square_sum(&self) -> f64 {
-        let wide = |value: &f32| f64::from(*value);
         match self {
-            Self::Parts(front, back) => square_sum(front.iter().map(wide)) + square_sum(back.iter().map(wide)),
-            Self::Sum(one, other) => square_sum(one.iter().zip(*other).map(|(one, other)| wide(one) + wide(other))),
+            Self::Parts(front, back) => {
+                square_sum(front, front, |value, _| f64::from(value))
+                    + square_sum(back, back, |value, _| f64::from(value))
+            }
+            Self::Sum(one, other) => square_sum(one, other, |one, other| f64::from(one) + f64::from(other)),
         }
     }
 
+    #[inline(always)]
     fn add_to(&self, total: &mut [f64], weight: f64) {
         match self {
             Self::Parts(front, back) => {
                 let (head, tail) = total.split_at_mut(front.len());
                 for (total, part) in [(head, front), (tail, back)] {
-                    total.iter_mut().zip(*part).for_each(|(total, &value)| *total += weight * f64::from(value));
+                    for (total, value) in total.iter_mut().zip(*part) {
+                        *total += weight * f64::from(*value);
+                    }
                 }
             }
             Self::Sum(one, other) => {
-                let both = one.iter().zip(*other).map(|(&one, &other)| f64::from(one) + f64::from(other));
-                total.iter_mut().zip(both).for_each(|(total, value)| *total += weight * value);
+                for (total, (one, other)) in total.iter_mut().zip(one.iter().zip(*other)) {
+                    *total += weight * (f64::from(*one) + f64::from(*other));
+                }
             }
         }
     }
@@ -236,13 +249,18 @@ fn by_template(template: &[i64], count: usize) -> Result<(Vec<usize>, Vec<usize>
     Ok((order, start))
 }
 
-/// Sum of squares in eight lanes, a fixed order that the compiler may still do side by side.
-fn square_sum(mut values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let mut lanes = [0.0; 8];
-    while values.len() >= 8 {
-        for (lane, value) in lanes.iter_mut().zip(&mut values) {
-            *lane += value * value;
+/// Sum of squares of the values that two rows make, in lanes: a fixed order that can still be done side by side.
+#[inline(always)]
+fn square_sum<T: Copy>(one: &[T], other: &[T], value: impl Fn(T, T) -> f64) -> f64 {
+    let mut sum = [0.0; LANES];
+    let (one_parts, one_rest) = one.as_chunks::<LANES>();
+    let (other_parts, other_rest) = other.as_chunks::<LANES>();
+    for (one, other) in one_parts.iter().zip(other_parts) {
+        for lane in 0..LANES {
+            let value = value(one[lane], other[lane]);
+            sum[lane] += value * value;
         }
     }
-    values.fold(lanes.iter().sum(), |sum, value| sum + value * value)
+    let rest = one_rest.iter().zip(other_rest).map(|(one, other)| value(*one, *other));
+    sum.iter().sum::<f64>() + rest.map(|value| value * value).sum::<f64>()
 }
