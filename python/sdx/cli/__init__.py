@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from sdx.cli.embed import embed
 from sdx.cli.eval_scores import eval_scores
 from sdx.cli.eval_templates import eval_templates
 from sdx.cli.evaluate import evaluate
@@ -25,6 +26,7 @@ def cli() -> None:
 
 
 cli.add_command(train)
+cli.add_command(embed)
 cli.add_command(evaluate)
 cli.add_command(eval_scores)
 cli.add_command(eval_templates)

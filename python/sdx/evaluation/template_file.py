@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,31 @@ class TemplateFile:
         if found.ndim != 1 or found.dtype.kind not in "iu":
             raise DataError(f"{self.path}: expected {kind} as whole numbers of one dimension, got {_form(found)}")
         return np.ascontiguousarray(found, np.int64)
+
+
+def write(
+    path: Path, embedding: NDArray[np.float32], mirrored: NDArray[np.float32] | None, templates: TemplateSet
+) -> None:
+    """Write what `TemplateFile` reads back, beside ``path`` and then there; OSError leaves the old file as it was.
+
+    Args:
+        path: of the file.
+        embedding: float32 [N, D], raw.
+        mirrored: float32 [N, D], those of the mirror images, or None.
+        templates: which image makes which template.
+    """
+    arrays: dict[str, NDArray[Any]] = {"embedding": embedding, "template": templates.template, "media": templates.media}
+    optional = {"mirrored": mirrored, "detector_score": templates.detector_score}
+    arrays.update({name: array for name, array in optional.items() if array is not None})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("xb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _form(array: NDArray[Any]) -> str:

@@ -4,6 +4,8 @@
 //! mean over the images of a medium (a still, or the frames of a video), sum over the media, unit length. Float64 sums in
 //! the order of media and images, so the bits do not depend on the number of threads.
 
+#![allow(clippy::inline_always)] // code takes on the instructions of what it is inlined into
+
 use pulp::Arch;
 use rayon::prelude::*;
 
