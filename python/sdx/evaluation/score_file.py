@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sdx import _core
 from sdx.errors import DataError
 from sdx.evaluation import arrays
-from sdx.evaluation.scoring import Point
 from sdx.evaluation.verification import SUPPORT
 
 FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1e-6": 1e-6}
@@ -156,7 +155,7 @@ def _rate(curve: _core.Curve, fmr: float, policy: Any) -> Rate:
     return rate(curve.at_fmr(fmr, policy), fmr, policy, curve.mated, curve.nonmated)
 
 
-def rate(point: Point, fmr: float, policy: str, mated: int, nonmated: int) -> Rate:
+def rate(point: _core.OperatingPoint, fmr: float, policy: str, mated: int, nonmated: int) -> Rate:
     """Return what an operating point says about an asked FMR, of so many mated and non-mated pairs."""
     return Rate(
         fmr=fmr,

@@ -1,10 +1,10 @@
-"""Cosines of pairs and searches of galleries, in plain NumPy and bounded memory."""
+"""Rates of pairs and searches of galleries by cosine, in plain NumPy and bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,49 +15,23 @@ _PAIRS_AT_ONCE = 1 << 15
 _PROBES_AT_ONCE = 512
 
 
-class Point(Protocol):
-    """A threshold and the errors made there, see `sdx._core.OperatingPoint`."""
-
-    @property
-    def threshold(self) -> float:
-        """Scores from here on are accepted."""
-
-    @property
-    def fmr(self) -> float:
-        """Share of non-mated pairs accepted."""
-
-    @property
-    def fnmr(self) -> float:
-        """Share of mated pairs rejected."""
-
-    @property
-    def false_matches(self) -> int:
-        """Number of non-mated pairs accepted."""
-
-    @property
-    def false_non_matches(self) -> int:
-        """Number of mated pairs rejected."""
-
-
 @dataclass(frozen=True, eq=False)
 class PairRates:
-    """Pairs scored and judged.
+    """Error rates of a list of pairs.
 
     Args:
         mated: number of mated pairs.
         nonmated: number of non-mated pairs.
-        points: for each FMR asked, the lowest threshold whose FMR does not exceed it.
+        points: the operating point of each asked FMR.
         equal_error: where FMR and FNMR are closest.
         auc: area under the ROC curve.
-        score: float32 [P], cosines.
     """
 
     mated: int
     nonmated: int
-    points: Sequence[Point]
-    equal_error: Point
+    points: list[_core.OperatingPoint]
+    equal_error: _core.OperatingPoint
     auc: float
-    score: NDArray[np.float32]
 
 
 def rate_pairs(
@@ -66,15 +40,21 @@ def rate_pairs(
     second: NDArray[np.int32],
     mated: NDArray[np.bool_],
     fmrs: Sequence[float],
+    *,
+    policy: Literal["at most", "nearest"] = "at most",
 ) -> PairRates:
-    """Return scores and rates of pairs of the rows ``first`` and ``second``, [P], of unit vectors, float32 [M, D]."""
-    score = np.empty(len(first), np.float32)
+    """Return the rates of pairs of the rows ``first`` and ``second``, [P], of unit vectors, float32 [M, D].
+
+    ``mated`` is bool [P]; ``policy`` as for `sdx._core.Curve.at_fmr`. DataError for pairs of one kind alone.
+    """
+    score = np.empty(len(first))
     for start in range(0, len(first), _PAIRS_AT_ONCE):
         part = slice(start, start + _PAIRS_AT_ONCE)
-        np.einsum("pd,pd->p", embedding[first[part]], embedding[second[part]], out=score[part])
-    curve = _core.Curve(score.astype(np.float64), mated)
-    points = [curve.at_fmr(fmr) for fmr in fmrs]
-    return PairRates(curve.mated, curve.nonmated, points, curve.equal_error(), curve.auc(), score)
+        one, other = (embedding[rows[part]].astype(np.float64) for rows in (first, second))
+        np.einsum("pd,pd->p", one, other, out=score[part])
+    curve = _core.Curve(score, mated)
+    points = [curve.at_fmr(fmr, policy) for fmr in fmrs]
+    return PairRates(curve.mated, curve.nonmated, points, curve.equal_error(), curve.auc())
 
 
 def search(
@@ -89,9 +69,10 @@ def search(
     """
     index = np.empty((len(probe), count), np.int64)
     score = np.empty((len(probe), count))
+    columns = gallery.T.astype(np.float64)
     for start in range(0, len(probe), _PROBES_AT_ONCE):
         part = slice(start, start + _PROBES_AT_ONCE)
-        cosine = probe[part].astype(np.float64) @ gallery.T.astype(np.float64)
+        cosine = probe[part].astype(np.float64) @ columns
         index[part] = np.argsort(-cosine, axis=1, kind="stable")[:, :count]
         score[part] = np.take_along_axis(cosine, index[part], 1)
     return index, score

@@ -117,13 +117,12 @@ def write(
         mirrored: float32 [N, D], those of the mirror images, or None.
         templates: which image makes which template.
     """
-    arrays: dict[str, NDArray[Any]] = {"embedding": embedding, "template": templates.template, "media": templates.media}
     optional = {"mirrored": mirrored, "detector_score": templates.detector_score}
-    arrays.update({name: array for name, array in optional.items() if array is not None})
+    there: dict[str, Any] = {name: array for name, array in optional.items() if array is not None}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("xb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, embedding=embedding, template=templates.template, media=templates.media, **there)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

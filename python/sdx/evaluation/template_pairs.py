@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from sdx.evaluation import score_file, scoring
 from sdx.evaluation.score_file import FMRS, Judgement
-from sdx.evaluation.scoring import PairRates, Point
 from sdx.evaluation.templates import Templates, Weighting
 
 
@@ -68,10 +67,11 @@ def verify(templates: Templates, pairs: TemplatePairs) -> TemplateResult:
 
     Raises DataError for a pair of a template that is not there, and for pairs of one kind alone.
     """
-    first, second = templates.places(pairs.first), templates.places(pairs.second)
-    rated = scoring.rate_pairs(templates.unit, first, second, pairs.mated, list(FMRS.values()))
+    rows = templates.places(pairs.first), templates.places(pairs.second)
+    asked = list(FMRS.values())
+    rated = scoring.rate_pairs(templates.unit, *rows, pairs.mated, asked)
+    nearest = scoring.rate_pairs(templates.unit, *rows, pairs.mated, asked, policy="nearest").points
     equal = rated.equal_error
-    nearest = _nearest(rated, pairs.mated)
     rates = {}
     for (name, fmr), point, field in zip(FMRS.items(), rated.points, nearest, strict=True):
         exact = score_file.rate(point, fmr, "at most", rated.mated, rated.nonmated)
@@ -86,38 +86,3 @@ def verify(templates: Templates, pairs: TemplatePairs) -> TemplateResult:
         accuracy=None,
     )
     return TemplateResult(templates.name, templates.weighting, templates.images, len(templates), judgement)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """A point read off the scores themselves."""
-
-    threshold: float
-    fmr: float
-    fnmr: float
-    false_matches: int
-    false_non_matches: int
-
-
-def _nearest(rated: PairRates, mated: NDArray[np.bool_]) -> list[Point]:
-    """Return for each of `FMRS` the point of the nearest FMR, the larger of two as near, then the lowest threshold."""
-    same, other = rated.score[mated], rated.score[~mated]
-    found: list[Point] = []
-    for fmr, within in zip(FMRS.values(), rated.points, strict=True):
-        if within.false_matches == rated.nonmated:
-            found.append(within)
-            continue
-        # The next score of a non-mated pair below brings the next larger FMR. As float64, since a threshold just above
-        # all scores is none of float32.
-        refused = other[other < np.float64(within.threshold)]
-        next_refused = refused.max()
-        false_matches = rated.nonmated - int((refused < next_refused).sum())
-        beyond = false_matches / rated.nonmated
-        if beyond - fmr > fmr - within.fmr:
-            found.append(within)
-            continue
-        low = refused[refused < next_refused].max(initial=-np.inf)
-        threshold = min(float(next_refused), float(same[same > low].min(initial=np.inf)))
-        rejected = int((same < threshold).sum())
-        found.append(_Read(threshold, beyond, rejected / rated.mated, false_matches, rejected))
-    return found

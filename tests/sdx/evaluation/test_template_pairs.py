@@ -69,7 +69,8 @@ def test_the_nearest_is_that_of_the_whole_curve(cosines: list[tuple[int, bool]])
             result.judgement.rates[name], (curve.at_fmr(fmr), curve.at_fmr(fmr, "nearest")), strict=True
         ):
             assert (got.false_matches, got.false_non_matches) == (point.false_matches, point.false_non_matches)
-            assert (got.threshold, got.attained, got.fnmr) == (point.threshold, point.fmr, point.fnmr)
+            assert (got.attained, got.fnmr) == (point.fmr, point.fnmr)
+            assert got.threshold == pytest.approx(point.threshold, abs=1e-6)
 
 
 def test_pairs_that_cannot_be_judged() -> None:
@@ -81,14 +82,11 @@ def test_pairs_that_cannot_be_judged() -> None:
         verify(made, TemplatePairs(made.ids[:2], made.ids[:2], np.array([True, True])))
 
 
-def test_scores_and_searches_are_plain_products() -> None:
+def test_a_search_is_a_sorted_product() -> None:
     random = np.random.default_rng(0)
     unit = random.normal(size=(70, 9))
     unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32)
-    first, second = (random.integers(0, 70, 40_000).astype(np.int32) for _ in range(2))
-    rated = scoring.rate_pairs(unit, first, second, random.random(40_000) < 0.1, [0.1])
-    product = unit.astype(np.float64) @ unit.T.astype(np.float64)
-    np.testing.assert_allclose(rated.score, product[first, second], atol=1e-6)
+    product = unit.astype(np.float64) @ unit[:30].T.astype(np.float64)
     index, score = scoring.search(unit[:30], np.repeat(unit, 10, 0), 5)
-    np.testing.assert_array_equal(index, np.argsort(-product[:, :30], 1)[:, :5].repeat(10, 0))
-    np.testing.assert_allclose(score, -np.sort(-product[:, :30], 1)[:, :5].repeat(10, 0), atol=1e-12)
+    np.testing.assert_array_equal(index, np.argsort(-product, 1)[:, :5].repeat(10, 0))
+    np.testing.assert_allclose(score, -np.sort(-product, 1)[:, :5].repeat(10, 0), atol=1e-12)

@@ -75,26 +75,32 @@ impl Column {
 /// [`Error::Io`] where the file cannot be read, [`Error::File`] naming line and column for what is no such value or
 /// number of fields, or no line at all; [`Error::Config`] for other kinds.
 pub fn read(path: &Path, kinds: &str, separator: Separator, header: bool) -> Result<Vec<Column>> {
+    let io = |source| Error::Io { path: path.into(), source };
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(Error::File { path: path.into(), expected: "a regular file".into(), got: "something else".into() });
+    }
+    let file = std::fs::File::open(path).map_err(io)?;
+    parse(BufReader::with_capacity(1 << 20, file), path, kinds, separator, header)
+}
+
+/// As [`read`], from what is open already; `path` is for messages.
+fn parse(mut file: impl BufRead, path: &Path, kinds: &str, separator: Separator, header: bool) -> Result<Vec<Column>> {
     let (kinds, open_end) = kinds.strip_suffix('*').map_or((kinds, false), |kinds| (kinds, true));
     let mut columns = kinds.chars().map(Column::of).collect::<Result<Vec<_>>>()?;
     if columns.is_empty() {
         return config("at least one column", "none");
     }
-    let io = |source| Error::Io { path: path.into(), source };
-    let refused = |expected, got| Error::File { path: path.into(), expected, got };
-    if !std::fs::metadata(path).map_err(io)?.is_file() {
-        return Err(refused("a regular file".into(), "something else".into()));
-    }
-    let mut file = BufReader::with_capacity(1 << 20, std::fs::File::open(path).map_err(io)?);
+    let refused = |expected, got| Err(Error::File { path: path.into(), expected, got });
     let mut line = Vec::new();
     let (mut ended, mut rows) = (false, 0_usize);
     for number in 1_usize.. {
         line.clear();
-        if (&mut file).take(LINE).read_until(b'\n', &mut line).map_err(io)? == 0 {
+        let source = (&mut file).take(LINE).read_until(b'\n', &mut line);
+        if source.map_err(|source| Error::Io { path: path.into(), source })? == 0 {
             break;
         }
         if line.len() as u64 == LINE && line.last() != Some(&b'\n') {
-            return Err(refused(format!("lines of less than {LINE} bytes"), format!("a longer line {number}")));
+            return refused(format!("lines of less than {LINE} bytes"), format!("a longer line {number}"));
         }
         let content = line.trim_ascii_end();
         if number == 1 && header {
@@ -105,16 +111,15 @@ pub fn read(path: &Path, kinds: &str, separator: Separator, header: bool) -> Res
             continue;
         }
         if ended {
-            return Err(refused(format!("no empty line before line {number}"), "one".into()));
+            return refused(format!("no empty line before line {number}"), "one".into());
         }
-        take(content, &mut columns, separator, open_end).map_err(|(expected, got)| {
-            let got = format!("{got} in line {number}");
-            refused(expected, got)
-        })?;
+        if let Err((expected, got)) = take(content, &mut columns, separator, open_end) {
+            return refused(expected, format!("{got} in line {number}"));
+        }
         rows += 1;
     }
     if rows == 0 {
-        return Err(refused("at least one line".into(), "none".into()));
+        return refused("at least one line".into(), "none".into());
     }
     Ok(columns)
 }
