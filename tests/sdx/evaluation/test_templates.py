@@ -66,9 +66,9 @@ def test_what_is_not_there_cannot_be_asked_for() -> None:
         known.aggregate(ImageEmbeddings(world.face[:3]), Weighting(flip="none"))
 
 
-@pytest.mark.parametrize("spacing", [3, 1 << 40])
-def test_templates_are_found_by_id(spacing: int) -> None:
-    ids = np.arange(-2, 9) * spacing
+@pytest.mark.parametrize(("first", "spacing"), [(0, 3), (-2, 3), (5, 1 << 40)])
+def test_templates_are_found_by_id(first: int, spacing: int) -> None:
+    ids = np.arange(first, first + 11) * spacing
     made = Templates("x", Weighting(), 11, ids, np.eye(11, dtype=np.float32))
     np.testing.assert_array_equal(made.places(ids[[4, 0, 10, 4]]), np.array([4, 0, 10, 4], np.int32), strict=True)
     for missing in (ids[0] - 1, ids[-1] + 1, ids[3] + 1):
