@@ -127,6 +127,7 @@ def _legacy_table(result: LegacyResult) -> Table:
     table = Table(
         title=f"{escape(result.name)}, insightface-legacy: {result.probes:,} probes, {result.subjects:,} subjects",
         caption='shares of the probes in %; the "FAR" counts scores of all templates a probe: it is no FPIR',
+        min_width=100,
     )
     rows = [(f"rank {rank}", share, "") for rank, share in result.cmc.items()]
     rows += [(f'"FAR" {name}', result.recall[name], f"{result.threshold[name]:.6g}") for name in result.recall]

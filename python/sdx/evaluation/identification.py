@@ -183,11 +183,7 @@ def _mates(gallery: Roster, probes: Roster) -> NDArray[np.int64]:
 
 def _rate(fpir: float, best: NDArray[np.float64], found: NDArray[np.float64], mated: int) -> OpenSetRate:
     """Return the rate at a threshold set by the best scores of the non-mated searches, and by nothing else."""
-    allowed = int(fpir * len(best))
-    while (allowed + 1) / len(best) <= fpir:
-        allowed += 1
-    while allowed / len(best) > fpir:
-        allowed -= 1
+    allowed = int((np.arange(1, len(best)) / len(best) <= fpir).sum())
     threshold = np.nextafter(np.sort(best)[::-1][allowed], np.inf)
     false_positives = int((best >= threshold).sum())
     misses = mated - int((found >= threshold).sum())

@@ -115,6 +115,16 @@ def test_the_mate_stands_behind_its_equals() -> None:
     ]
 
 
+def test_one_false_positive_in_ten_is_a_tenth() -> None:
+    row = np.random.default_rng(0).normal(size=(15, 8))
+    unit = (row / np.linalg.norm(row, axis=1, keepdims=True)).astype(np.float32)
+    probes = Roster("p", np.arange(4, 15), np.array([0, *range(10, 20)]))
+    rates = identify(
+        Templates("x", Weighting(), 1, np.arange(15), unit), [Roster("g", np.arange(4), np.arange(4))], probes
+    )
+    assert [rate.false_positives for rate in rates.galleries[0].rates.values()] == [1, 0, 0, 0]
+
+
 def test_without_searches_that_have_no_mate_there_is_no_threshold() -> None:
     made, galleries, probes = _case(World())
     both = Roster("both", *(np.concatenate([getattr(g, of) for g in galleries]) for of in ("template", "subject")))
@@ -147,6 +157,15 @@ def test_the_older_way_is_that_of_its_script(monkeypatch: pytest.MonkeyPatch) ->
         assert result.threshold[name] == pytest.approx(threshold, abs=1e-12)
         assert result.recall[name] == pytest.approx(np.mean([own > threshold for _, own, _ in searches]))
     assert 0 < result.recall["1e-2"] < result.recall["1e-1"] < 1
+
+
+def test_in_the_older_way_a_mate_must_score_above_the_threshold() -> None:
+    probe = np.array([[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 1.0, 0.0]], np.float32)
+    templates = Templates("x", Weighting(), 1, np.arange(6), np.vstack([np.eye(4, dtype=np.float32), probe]))
+    galleries = [Roster("g", np.arange(2), np.arange(2)), Roster("h", np.arange(2, 4), np.arange(2, 4))]
+    result = legacy(templates, galleries, Roster("p", np.arange(4, 6), np.array([0, 2])))
+    assert (result.threshold["1e-1"], result.recall["1e-1"]) == (0.5, 0.5)
+    assert (result.cmc["1"], result.cmc["5"]) == (0.5, 1.0)
 
 
 def test_what_cannot_be_searched() -> None:
