@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from sdx.cli.calibrate import calibrate
 from sdx.cli.embed import embed
 from sdx.cli.eval_scores import eval_scores
 from sdx.cli.eval_templates import eval_templates
@@ -31,6 +32,7 @@ cli.add_command(evaluate)
 cli.add_command(eval_scores)
 cli.add_command(eval_templates)
 cli.add_command(identify)
+cli.add_command(calibrate)
 cli.add_command(generate)
 cli.add_command(info)
 cli.add_command(pretrain)

@@ -11,10 +11,7 @@ from rich.table import Table
 from sdx.cli.console import console
 from sdx.evaluation import score_file
 from sdx.evaluation.score_file import Judgement
-from sdx.evaluation.verification import SUPPORT
-
-MARKS = {"good": "", "low": "~", "none": "not supported "}
-"""What stands before a rate, by its support."""
+from sdx.evaluation.support import LEAST, MARKS, SUPPORT
 
 
 @click.command(name="eval-scores")
@@ -51,7 +48,7 @@ def rates_table(judgement: Judgement, name: str) -> Table:
     table = Table(
         title=f"{name}: {judgement.mated:,} mated, {judgement.nonmated:,} non-mated pairs",
         caption=f"TAR = 1 - FNMR in %, 95 % interval of independent pairs (pair-level); ~ fewer than "
-        f"{SUPPORT} false matches can occur, not supported: fewer than {score_file.LEAST}",
+        f"{SUPPORT} false matches can occur, not supported: fewer than {LEAST}",
     )
     for heading in (
         "FMR",

@@ -10,13 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from sdx.cli.console import console
-from sdx.cli.eval_scores import MARKS
 from sdx.cli.template_options import FILE, template_options, templates, weighting
 from sdx.evaluation import identification as of
-from sdx.evaluation import ijb, score_file
+from sdx.evaluation import ijb
 from sdx.evaluation.identification import Identification, LegacyResult
+from sdx.evaluation.support import LEAST, MARKS, SUPPORT
 from sdx.evaluation.template_file import TemplateFile
-from sdx.evaluation.verification import SUPPORT
 
 
 @click.command()
@@ -92,7 +91,7 @@ def _open_table(result: Identification) -> Table:
     table = Table(
         title=f"{escape(result.name)}, open set: rank {result.rank}",
         caption=f"TPIR = 1 - FNIR in %, 95 % interval of independent searches; ~ fewer than {SUPPORT} false positives "
-        f"can occur, not supported: fewer than {score_file.LEAST}",
+        f"can occur, not supported: fewer than {LEAST}",
     )
     for heading in (
         "gallery",

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from sdx import _core
 from sdx.errors import DataError
-from sdx.evaluation import score_file, scoring
+from sdx.evaluation.score_file import Z95
+from sdx.evaluation.support import Support, support
 from sdx.evaluation.templates import Templates, Weighting
 
 RANKS = (1, 5, 10, 20)
@@ -29,7 +30,6 @@ FPIRS = {"1e-1": 1e-1, "1e-2": 1e-2, "3e-3": 3e-3, "1e-3": 1e-3}
 LEGACY_FARS = {"1e-1": 1e-1, "1e-2": 1e-2}
 """Rates of protocol ``insightface-legacy``; they are of scores a probe, not of searches."""
 
-_Z95 = 1.959963984540054
 _PROBES_AT_ONCE = 512
 
 
@@ -63,7 +63,7 @@ class OpenSetRate:
         fnir: share of mated searches missed there; TPIR is 1 - FNIR.
         misses: their number.
         fnir_interval: Wilson's 95 % interval of ``fnir``, searches taken as independent.
-        support: as for `sdx.evaluation.score_file.Rate`, by the false positives that can occur.
+        support: by the false positives that can occur at ``fpir``, see `sdx.evaluation.support`.
     """
 
     fpir: float
@@ -73,7 +73,7 @@ class OpenSetRate:
     fnir: float
     misses: int
     fnir_interval: tuple[float, float]
-    support: str
+    support: Support
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def _search(templates: Templates, gallery: Roster, probes: Roster, rank: int) ->
     if not mated.any():
         raise DataError(f"{gallery.name}: expected probes whose subject is enrolled, got none among {len(probes):,}")
     count = min(max(*RANKS, rank) + 1, len(gallery))
-    index, score = scoring.search(templates.unit[enrolled], templates.unit[probe], count)
+    index, score = _core.search(templates.unit[enrolled], templates.unit[probe], count)
     here = index[mated] == mate[mated, None]
     # The mate is within rank R if it is listed and the score at rank R + 1 is lower: equals stand before it.
     own = np.where(here.any(1), score[mated][here.argmax(1)[:, None] == np.arange(count)], -np.inf)
@@ -194,8 +194,8 @@ def _rate(fpir: float, best: NDArray[np.float64], found: NDArray[np.float64], ma
         false_positives=false_positives,
         fnir=misses / mated,
         misses=misses,
-        fnir_interval=_core.wilson(misses, mated, _Z95),
-        support=score_file.support(len(best), fpir),
+        fnir_interval=_core.wilson(misses, mated, Z95),
+        support=support(len(best) * fpir),
     )
 
 
@@ -246,14 +246,14 @@ def legacy(templates: Templates, galleries: Sequence[Roster], probes: Roster) ->
             f"{both.name}: expected at least two subjects, and one for every probe, got {len(both):,} and {without:,} "
             "probes without: the older protocol has no other searches"
         )
-    gallery = templates.unit[templates.places(both.template)].T.astype(np.float64)
-    probe = templates.unit[templates.places(probes.template)]
+    gallery = _directions(templates, both).T
+    probe = _directions(templates, probes)
     keep = {name: math.ceil(len(probe) * far) for name, far in LEGACY_FARS.items()}
     own, place = np.empty(len(probe)), np.empty(len(probe), np.int64)
     highest = np.empty(0)
     for start in range(0, len(probe), _PROBES_AT_ONCE):
         part = slice(start, start + _PROBES_AT_ONCE)
-        cosine = probe[part].astype(np.float64) @ gallery
+        cosine = probe[part] @ gallery
         rows = np.arange(len(cosine))
         own[part] = cosine[rows, mate[part]]
         place[part] = (cosine >= own[part, None]).sum(1)
@@ -270,3 +270,10 @@ def legacy(templates: Templates, galleries: Sequence[Roster], probes: Roster) ->
         recall={name: float((own > least).mean()) for name, least in threshold.items()},
         threshold=threshold,
     )
+
+
+def _directions(templates: Templates, roster: Roster) -> NDArray[np.float64]:
+    """Return the rows of a roster's templates, float64 [T, D], freed of the rounding of their length."""
+    row = templates.unit[templates.places(roster.template)].astype(np.float64)
+    unit: NDArray[np.float64] = row / np.linalg.norm(row, axis=1, keepdims=True)
+    return unit

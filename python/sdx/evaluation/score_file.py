@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sdx import _core
 from sdx.errors import DataError
 from sdx.evaluation import arrays
-from sdx.evaluation.verification import SUPPORT
+from sdx.evaluation.support import Support, support
 
 FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1e-6": 1e-6}
 """False match rates of the table, by the name they have in it."""
@@ -20,10 +20,9 @@ FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1
 SCORES = ("score", "scores", "similarity", "y_score")
 LABELS = ("mated", "label", "labels", "issame", "y_true")
 
-LEAST = 3
-"""False matches that must be able to occur at a rate for data to support it at all; below `SUPPORT` it is marked."""
+Z95 = 1.959963984540054
+"""Standard deviations to either side of a 95 % interval."""
 
-_Z95 = 1.959963984540054
 _MOST_BYTES = 8 << 30
 
 
@@ -40,7 +39,7 @@ class Rate:
         fnmr: share of mated pairs rejected there; TAR is 1 - FNMR.
         false_non_matches: mated pairs rejected.
         fnmr_interval: Wilson's 95 % interval of ``fnmr``, pairs taken as independent.
-        support: ``good``, ``low`` (fewer than 30 false matches can occur) or ``none`` (fewer than 3).
+        support: by the false matches that can occur at ``fmr``, see `sdx.evaluation.support`.
     """
 
     fmr: float
@@ -51,7 +50,7 @@ class Rate:
     fnmr: float
     false_non_matches: int
     fnmr_interval: tuple[float, float]
-    support: str
+    support: Support
 
 
 @dataclass(frozen=True)
@@ -165,12 +164,6 @@ def rate(point: _core.OperatingPoint, fmr: float, policy: str, mated: int, nonma
         false_matches=point.false_matches,
         fnmr=point.fnmr,
         false_non_matches=point.false_non_matches,
-        fnmr_interval=_core.wilson(point.false_non_matches, mated, _Z95),
-        support=support(nonmated, fmr),
+        fnmr_interval=_core.wilson(point.false_non_matches, mated, Z95),
+        support=support(nonmated * fmr),
     )
-
-
-def support(trials: int, asked: float) -> str:
-    """Return ``good``, ``low`` or ``none`` for a rate of errors asked of so many trials, see `Rate`."""
-    can_occur = trials * asked + 1e-6  # 3,000 pairs at 1e-2 count as the 30 that they are
-    return "good" if can_occur >= SUPPORT else "low" if can_occur >= LEAST else "none"

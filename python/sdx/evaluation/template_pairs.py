@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sdx.evaluation import score_file, scoring
+from sdx import _core
+from sdx.evaluation import score_file
 from sdx.evaluation.score_file import FMRS, Judgement
 from sdx.evaluation.templates import Templates, Weighting
 
@@ -69,8 +70,8 @@ def verify(templates: Templates, pairs: TemplatePairs) -> TemplateResult:
     """
     rows = templates.places(pairs.first), templates.places(pairs.second)
     asked = list(FMRS.values())
-    rated = scoring.rate_pairs(templates.unit, *rows, pairs.mated, asked)
-    nearest = scoring.rate_pairs(templates.unit, *rows, pairs.mated, asked, policy="nearest").points
+    rated = _core.rate_pairs(templates.unit, *rows, pairs.mated, asked)
+    nearest = _core.rate_pairs(templates.unit, *rows, pairs.mated, asked, policy="nearest").points
     equal = rated.equal_error
     rates = {}
     for (name, fmr), point, field in zip(FMRS.items(), rated.points, nearest, strict=True):

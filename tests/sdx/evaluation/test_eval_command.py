@@ -101,7 +101,7 @@ def test_a_model_that_has_not_seen_lfw_gets_no_remark(folder):
 def test_the_six_simface_sets_are_the_default(folder, monkeypatch):
     asked = []
     easy = datasets.load("easy.bin")
-    monkeypatch.setattr(datasets, "load", lambda reference: asked.append(reference) or easy)
+    monkeypatch.setattr(datasets, "load", lambda reference, subjects: asked.append(reference) or easy)
     assert run("eval_command_models:Mean").exit_code == 0
     assert asked == ["sim-easy", "sim-pose", "sim-age", "sim-hardpose", "sim-hardage", "sim-low"]
 

@@ -37,9 +37,15 @@ def _rows(width: int) -> Any:
     return st.tuples(st.one_of(axis, halves), signs).map(lambda both: [v * s for v, s in zip(*both, strict=True)])
 
 
+def _units(templates: Templates) -> dict[int, NDArray[np.float64]]:
+    """Return templates by id; float32 ones are of unit length but for rounding."""
+    row = templates.unit.astype(np.float64)
+    return dict(zip(templates.ids.tolist(), row / np.linalg.norm(row, axis=1, keepdims=True), strict=True))
+
+
 def _searches(templates: Templates, gallery: Roster, probes: Roster) -> list[tuple[int | None, float, float]]:
-    """For each probe: the mate's rank behind its equals and its score, None and -inf without one; the best score."""
-    unit = dict(zip(templates.ids.tolist(), templates.unit.astype(np.float64), strict=True))
+    """For each probe, by cosine: the mate's rank behind its equals and its score, None and -inf without one; the best score."""
+    unit = _units(templates)
     found: list[tuple[int | None, float, float]] = []
     for template, subject in zip(probes.template.tolist(), probes.subject.tolist(), strict=True):
         scores = [float(unit[one] @ unit[template]) for one in gallery.template.tolist()]
@@ -140,7 +146,7 @@ def test_the_older_way_is_that_of_its_script(monkeypatch: pytest.MonkeyPatch) ->
     result = legacy(made, galleries, probes)
     both = (np.concatenate([getattr(gallery, of) for gallery in galleries]) for of in ("template", "subject"))
     searches = _searches(made, Roster("both", *both), probes)
-    unit = dict(zip(made.ids.tolist(), made.unit.astype(np.float64), strict=True))
+    unit = _units(made)
     impostor = [
         float(unit[one] @ unit[template])
         for gallery in galleries

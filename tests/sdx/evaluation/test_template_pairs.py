@@ -11,7 +11,6 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from sdx import _core
 from sdx.errors import DataError
-from sdx.evaluation import scoring
 from sdx.evaluation.score_file import FMRS
 from sdx.evaluation.template_pairs import TemplatePairs, verify
 from sdx.evaluation.templates import ImageEmbeddings, Templates, TemplateSet, Weighting
@@ -80,13 +79,3 @@ def test_pairs_that_cannot_be_judged() -> None:
         verify(made, TemplatePairs(np.array([10, 11]), np.array([10, 10]), np.array([True, False])))
     with pytest.raises(DataError, match="2 mated and 0 non-mated"):
         verify(made, TemplatePairs(made.ids[:2], made.ids[:2], np.array([True, True])))
-
-
-def test_a_search_is_a_sorted_product() -> None:
-    random = np.random.default_rng(0)
-    unit = random.normal(size=(70, 9))
-    unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32)
-    product = unit.astype(np.float64) @ unit[:30].T.astype(np.float64)
-    index, score = scoring.search(unit[:30], np.repeat(unit, 10, 0), 5)
-    np.testing.assert_array_equal(index, np.argsort(-product, 1)[:, :5].repeat(10, 0))
-    np.testing.assert_allclose(score, -np.sort(-product, 1)[:, :5].repeat(10, 0), atol=1e-12)
