@@ -44,7 +44,7 @@ def _units(templates: Templates) -> dict[int, NDArray[np.float64]]:
 
 
 def _searches(templates: Templates, gallery: Roster, probes: Roster) -> list[tuple[int | None, float, float]]:
-    """For each probe, by cosine: the mate's rank behind its equals and its score, None and -inf without one; the best score."""
+    """For each probe, by cosine: the mate's rank behind equals and score, None and -inf without one; the best score."""
     unit = _units(templates)
     found: list[tuple[int | None, float, float]] = []
     for template, subject in zip(probes.template.tolist(), probes.subject.tolist(), strict=True):
