@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 
 from sdx import networks
 from sdx.cli import verification_tables as tables
 from sdx.cli.console import console
+from sdx.cli.verification_tables import Report
 from sdx.errors import ConfigError
 from sdx.evaluation import comparison, datasets, intervals, models, operating, verification
+from sdx.evaluation.comparison import Comparison
 from sdx.evaluation.intervals import Judged
 from sdx.evaluation.verification import Protocol, Scores
 
@@ -61,24 +63,28 @@ def evaluate(
     loaded = [one for reference in model for one in models.load(reference)]
     if compare and len(loaded) < 2:
         raise ConfigError(f"expected two models or more to compare, got {len(loaded)}: name another")
-    judged: list[list[Judged]] = []
+    reports: list[Report] = []
+    compared: list[Comparison] = []
+    remarks = models.remarks(loaded)
     for reference, people in _with_subjects(datasets.expand(data), subjects):
         dataset = datasets.load(reference, people)
-        scores = (verification.score(one, dataset, flip=flip) for one in loaded)
-        judged.append([_judge(one, cast(Protocol, protocol), threshold) for one in scores])
-    compared = [comparison.compare(first, other) for first, *others in judged for other in others] if compare else []
-    every = [one for row in judged for one in row]
+        scores = [verification.score(one, dataset, flip=flip) for one in loaded]
+        judged = [_judge(one, cast(Protocol, protocol), threshold) for one in scores]
+        # The images end here: what is kept of a set is small.
+        reports += [Report(one.result, intervals.of(one), operating.operate(one)) for one in judged]
+        compared += [comparison.compare(judged[0], one) for one in judged[1:] if compare]
+        remarks += [line for line in operating.remarks(scores) if line not in remarks]
     if as_json:
         differences = {"comparisons": [one.to_json() for one in compared]} if compare else {}
-        click.echo(json.dumps({"results": [_json(one) for one in every]} | differences, indent=2, allow_nan=False))
+        click.echo(json.dumps({"results": [one.to_json() for one in reports]} | differences, indent=2, allow_nan=False))
         return
     out = console()
-    out.print(tables.figures(every))
-    if operations := [(one, found) for one in every if (found := operating.operate(one)) is not None]:
-        out.print(tables.operations(operations))
+    out.print(tables.figures(reports))
+    if any(one.operation for one in reports):
+        out.print(tables.operations(reports))
     if compared:
         out.print(tables.comparisons(compared))
-    for remark in (*models.remarks(loaded), *operating.remarks(one.scores for one in judged[0])):
+    for remark in remarks:
         out.print(remark, style="yellow", markup=False)
 
 
@@ -93,11 +99,3 @@ def _with_subjects(references: Sequence[str], subjects: Sequence[Path]) -> list[
 
 def _judge(scores: Scores, protocol: Protocol, threshold: float | None) -> Judged:
     return intervals.judge(scores, protocol, operating.threshold(scores, threshold))
-
-
-def _json(judged: Judged) -> dict[str, Any]:
-    operation = operating.operate(judged)
-    return judged.result.to_json() | {
-        "intervals": intervals.of(judged).to_json(),
-        "operating": None if operation is None else operation.to_json(),
-    }

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from sdx.evaluation import intervals
 from sdx.evaluation.comparison import Comparison, Difference
-from sdx.evaluation.intervals import Interval, Judged
+from sdx.evaluation.intervals import Interval, Intervals
 from sdx.evaluation.operating import Operation
 from sdx.evaluation.support import LEAST, MARKS, SUPPORT
-from sdx.evaluation.verification import FARS
+from sdx.evaluation.verification import FARS, Result
 
 _PAIR_LEVEL = "p: pair-level, pairs taken as independent, too narrow where they share people"
 
 
-def figures(judged: Sequence[Judged]) -> Table:
+@dataclass(frozen=True)
+class Report:
+    """What is told of one model on one set.
+
+    Args:
+        result: figures.
+        intervals: of these.
+        operation: errors at a threshold fixed beforehand, None where there is none.
+    """
+
+    result: Result
+    intervals: Intervals
+    operation: Operation | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values: the figures, ``support`` of the TARs, ``intervals`` and ``operating``."""
+        return self.result.to_json() | {
+            "support": self.result.support(),
+            "intervals": self.intervals.to_json(),
+            "operating": None if self.operation is None else self.operation.to_json(),
+        }
+
+
+def figures(reports: Sequence[Report]) -> Table:
     """Return one row a result, each rate in percent above its interval."""
-    first = judged[0].result
+    first = reports[0].result
     table = Table(
         title=f"Verification: protocol {first.protocol}, flip {first.options['flip']}",
         caption="rates in %, below them the 95 % interval over subjects drawn anew "
@@ -31,8 +55,8 @@ def figures(judged: Sequence[Judged]) -> Table:
     table.add_column("set", overflow="fold")
     for heading in ("mated\nnon-mated", "accuracy", "threshold", *(f"TAR@{far}" for far in FARS), "EER", "AUC"):
         table.add_column(heading, justify="right")
-    for one in judged:
-        result, found, support = one.result, intervals.of(one), one.result.support()
+    for one in reports:
+        result, found, support = one.result, one.intervals, one.result.support()
         table.add_row(
             escape(result.model),
             escape(result.dataset),
@@ -49,7 +73,7 @@ def figures(judged: Sequence[Judged]) -> Table:
     return table
 
 
-def operations(found: Sequence[tuple[Judged, Operation]]) -> Table:
+def operations(reports: Sequence[Report]) -> Table:
     """Return one row a model and set that is judged at a threshold fixed beforehand."""
     table = Table(
         title="At the threshold fixed beforehand",
@@ -60,7 +84,9 @@ def operations(found: Sequence[tuple[Judged, Operation]]) -> Table:
     table.add_column("set", overflow="fold")
     for heading in ("cosine", "squared distance", "chosen", "FMR", "false matches", "FNMR", "false non-matches"):
         table.add_column(heading, justify="right")
-    for one, at in found:
+    for one in reports:
+        if (at := one.operation) is None:
+            continue
         table.add_row(
             escape(one.result.model),
             escape(one.result.dataset),
@@ -79,21 +105,21 @@ def comparisons(compared: Sequence[Comparison]) -> Table:
     """Return one row a figure of two models on one set."""
     table = Table(
         title="Second model less first",
-        caption="points of %, 95 % interval over the same subjects drawn anew for both; McNemar: exact p of the pairs "
-        "that one model alone decides rightly (pair-level)",
+        caption="points of %, 95 % interval over the same subjects drawn anew for both, differs where it leaves out 0; "
+        "McNemar: exact p of the pairs that one model alone decides rightly (pair-level)",
     )
     table.add_column("models", overflow="fold")
     table.add_column("set", overflow="fold")
     for heading in ("figure", "first", "second", "difference", "interval"):
         table.add_column(heading, justify="right")
-    table.add_column("outside the interval?")
+    table.add_column("verdict")
     for one in compared:
         names = escape(f"{one.second} less {one.first}")
         for difference in one.differences:
             table.add_row(names, escape(one.dataset), *_difference(difference))
             names = ""
         split = f"{one.first_alone:,} to {one.second_alone:,}"
-        table.add_row("", escape(one.dataset), "McNemar", split, "", "", "", f"p = {one.mcnemar:.3g}", end_section=True)
+        table.add_row("", escape(one.dataset), "McNemar", split, "", "", "", _p(one.mcnemar), end_section=True)
     return table
 
 
@@ -105,6 +131,10 @@ def _difference(one: Difference) -> tuple[str, ...]:
         verdict = "differs" if one.differs else "no difference shown"
     shares = (f"{100 * one.first:.2f}", f"{100 * one.second:.2f}", f"{100 * one.difference:+.2f}")
     return (one.figure, *shares, interval, verdict)
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3g}" if value >= 1e-99 else "p < 1e-99"
 
 
 def _interval(interval: Interval, digits: int = 2) -> str:

@@ -117,12 +117,13 @@ def _read_bin(path: Path, subjects: Path | None) -> VerificationSet:
 def _read_subjects(path: Path, pairs: NDArray[np.int64], mated: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the subject of each distinct image, int64 [M], from a file with one for each image of each pair."""
     try:
-        found = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            found = np.lib.format.read_array(file, allow_pickle=False)
     # What numpy raises for what is no array, for pickles, and for headers that promise too much.
-    except (OSError, ValueError, EOFError, MemoryError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError) as error:
         raise DataError(f"{path}: expected an .npy file of subjects, got {error}") from error
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or found.shape != (pairs.size,):
-        got = f"{found.dtype} {list(found.shape)}" if isinstance(found, np.ndarray) else "an archive"
+    if found.dtype.kind not in "iu" or found.shape != (pairs.size,):
+        got = f"{found.dtype} {list(found.shape)}"
         raise DataError(f"{path}: expected subjects as integers [{pairs.size}], one an image in file order, got {got}")
     sides = found.astype(np.int64).reshape(-1, 2)
     wrong = np.flatnonzero((sides[:, 0] == sides[:, 1]) != mated)

@@ -1,4 +1,4 @@
-"""How far figures may be trusted: intervals by drawing other people, or of independent pairs where people are unknown."""
+"""How far figures may be trusted: intervals by drawing other people, or of independent pairs if people are unknown."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ const STRIP: usize = 1 << 22;
 pub trait Index: Copy + PartialOrd + Send + Sync {
     /// As a position below `rows`.
     fn place(self, rows: usize) -> Option<u32>;
+    /// As a position that `place` has checked.
+    fn checked(self) -> usize;
     /// For messages.
     fn number(self) -> i64;
 }
@@ -20,6 +22,11 @@ pub trait Index: Copy + PartialOrd + Send + Sync {
 impl Index for i32 {
     fn place(self, rows: usize) -> Option<u32> {
         u32::try_from(self).ok().filter(|place| (*place as usize) < rows)
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it was checked
+    fn checked(self) -> usize {
+        self as usize
     }
 
     fn number(self) -> i64 {
@@ -30,6 +37,11 @@ impl Index for i32 {
 impl Index for i64 {
     fn place(self, rows: usize) -> Option<u32> {
         u32::try_from(self).ok().filter(|place| (*place as usize) < rows)
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it was checked
+    fn checked(self) -> usize {
+        self as usize
     }
 
     fn number(self) -> i64 {
@@ -96,9 +108,10 @@ pub struct Blocks<'a, I> {
     pub rows: Vec<u32>,
     /// The embeddings that come second: the columns.
     pub columns: Vec<u32>,
-    row_of: Vec<u32>,
+    /// Block and row within it (the lowest 8 bits) of each embedding.
+    place_of: Vec<u32>,
     column_of: Vec<u32>,
-    /// Rows in a block.
+    /// Rows in a block, at most 256.
     pub height: usize,
     /// Where the pairs of each row begin, if the list goes by row; else the list by chunk and block.
     order: Order,
@@ -115,7 +128,9 @@ impl<'a, I: Index> Blocks<'a, I> {
         let (rows, row_of) = present(seen.first.iter().map(|count| *count > 0));
         let (columns, column_of) = present(seen.second.iter().copied());
         let height = (STRIP / columns.len().max(1) / 16 * 16).clamp(16, 256);
-        let mut blocks = Self { pairs, rows, columns, row_of, column_of, height, order: Order::Sorted(Vec::new()) };
+        let wide = u32::try_from(height).unwrap_or(256);
+        let place_of = row_of.into_iter().map(|row| ((row / wide) << 8) | (row % wide)).collect();
+        let mut blocks = Self { pairs, rows, columns, place_of, column_of, height, order: Order::Sorted(Vec::new()) };
         blocks.order = if seen.by_row {
             let mut start = vec![0];
             start.extend(blocks.rows.iter().scan(0, |sum, row| {
@@ -167,13 +182,10 @@ impl<'a, I: Index> Blocks<'a, I> {
         match &self.order {
             Order::ByRow(start) => {
                 let rows = self.rows(block);
-                for (local, row) in rows.enumerate() {
+                for (local, row) in (0..).zip(rows) {
                     let pairs = start[row]..start[row + 1];
-                    #[allow(clippy::cast_possible_truncation)] // at most 256
-                    let local = local as u32;
                     for (pair, second) in pairs.clone().zip(&self.pairs.second[pairs]) {
-                        let column = second.place(self.column_of.len()).unwrap_or(0) as usize;
-                        look(Entry::new(local, self.column_of[column], self.pairs.is_mated(pair)));
+                        look(Entry::new(local, self.column_of[second.checked()], self.pairs.is_mated(pair)));
                     }
                 }
             }
@@ -181,6 +193,27 @@ impl<'a, I: Index> Blocks<'a, I> {
                 for chunk in chunks {
                     chunk.entries[chunk.start[block]..chunk.start[block + 1]].iter().copied().for_each(&mut look);
                 }
+            }
+        }
+    }
+
+    /// Return the embeddings of a block's pair, by its number in the order of `each`.
+    pub fn pair(&self, block: usize, mut number: usize) -> (u32, u32) {
+        match &self.order {
+            Order::ByRow(start) => {
+                let pair = start[self.rows(block).start] + number;
+                let side = |number: I| u32::try_from(number.checked()).unwrap_or(u32::MAX);
+                (side(self.pairs.first[pair]), side(self.pairs.second[pair]))
+            }
+            Order::Sorted(chunks) => {
+                let entry = chunks.iter().find_map(|chunk| {
+                    let here = &chunk.entries[chunk.start[block]..chunk.start[block + 1]];
+                    let found = here.get(number);
+                    number = number.saturating_sub(here.len());
+                    found
+                });
+                let entry = entry.copied().unwrap_or(Entry(0));
+                (self.rows[block * self.height + entry.row()], self.columns[entry.column()])
             }
         }
     }
@@ -209,7 +242,7 @@ impl<'a, I: Index> Blocks<'a, I> {
             || (),
             |(), (chunk, out, mut next)| {
                 for (out, pair) in out.iter_mut().zip(self.pairs.chunk(chunk)) {
-                    let block = self.row(pair) / self.height;
+                    let block = self.place(pair).0;
                     *out = scores[block][next[block]];
                     next[block] += 1;
                 }
@@ -217,8 +250,10 @@ impl<'a, I: Index> Blocks<'a, I> {
         );
     }
 
-    fn row(&self, pair: usize) -> usize {
-        self.row_of[self.pairs.first[pair].place(self.row_of.len()).unwrap_or(0) as usize] as usize
+    /// Block of a pair, and its row within.
+    fn place(&self, pair: usize) -> (usize, u32) {
+        let place = self.place_of[self.pairs.first[pair].checked()];
+        ((place >> 8) as usize, place & 255)
     }
 
     /// Sort a chunk's pairs by block; those of a block keep their order.
@@ -226,19 +261,16 @@ impl<'a, I: Index> Blocks<'a, I> {
         let pairs = self.pairs.chunk(chunk);
         let mut start = vec![0; self.count() + 1];
         for pair in pairs.clone() {
-            start[self.row(pair) / self.height + 1] += 1;
+            start[self.place(pair).0 + 1] += 1;
         }
         for block in 0..self.count() {
             start[block + 1] += start[block];
         }
         let (mut next, mut entries) = (start.clone(), vec![Entry(0); pairs.len()]);
         for pair in pairs {
-            let row = self.row(pair);
-            let column = self.pairs.second[pair].place(self.column_of.len()).unwrap_or(0) as usize;
-            let block = row / self.height;
-            #[allow(clippy::cast_possible_truncation)] // at most 256
-            let local = (row % self.height) as u32;
-            entries[next[block]] = Entry::new(local, self.column_of[column], self.pairs.is_mated(pair));
+            let (block, row) = self.place(pair);
+            let column = self.column_of[self.pairs.second[pair].checked()];
+            entries[next[block]] = Entry::new(row, column, self.pairs.is_mated(pair));
             next[block] += 1;
         }
         Sorted { start, entries }

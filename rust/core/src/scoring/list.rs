@@ -142,8 +142,7 @@ pub fn score_pairs<I: Index>(
             || (),
             |(), (chunk, out): (usize, &mut [f32])| {
                 for (out, pair) in out.iter_mut().zip(pairs.chunk(chunk)) {
-                    let place = |number: I| number.place(squares.len()).unwrap_or(0) as usize;
-                    *out = squared(embeddings, &squares, place(first[pair]), place(second[pair]), *out);
+                    *out = squared(embeddings, &squares, first[pair].checked(), second[pair].checked(), *out);
                 }
             },
         );

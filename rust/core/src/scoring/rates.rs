@@ -25,6 +25,9 @@ pub struct PairRates {
     pub auc: f64,
 }
 
+/// Scores whose buckets are found in one go.
+const AT_ONCE: usize = 4096;
+
 /// Scores of a block's pairs, in the order of `Blocks::each`.
 type Scores = Vec<(usize, Vec<f32>)>;
 
@@ -65,7 +68,7 @@ pub fn rate_pairs<I: Index>(
     let squares = embeddings.squares()?;
     let scorer = Scorer::new(embeddings, &squares, Pairs { first, second, mated }, Method::Auto)?;
     let exact = Exact { rows: *embeddings, squares: &squares };
-    let genuine = mated_scores(&scorer, exact);
+    let genuine = mated_scores(&scorer.blocks.pairs, exact);
     let (scores, counts, above) = nonmated_scores(&scorer, &genuine);
     let nonmated = mated.len() - genuine.len();
     let auc = above as f64 / (2 * genuine.len() as u128 * nonmated as u128) as f64;
@@ -81,16 +84,11 @@ pub fn rate_pairs<I: Index>(
 }
 
 /// Return the cosines of the mated pairs, ascending.
-fn mated_scores<I: Index>(scorer: &Scorer<'_, I>, exact: Exact<'_>) -> Vec<f64> {
-    let blocks = &scorer.blocks;
-    let found = parallel::share((0..blocks.count()).collect(), Vec::new, |found, block| {
-        let rows = blocks.rows(block);
-        blocks.each(block, |entry| {
-            if entry.is_mated() {
-                let first = blocks.rows[rows.start + entry.row()] as usize;
-                found.push(exact.cosine(first, blocks.columns[entry.column()] as usize));
-            }
-        });
+fn mated_scores<I: Index>(pairs: &Pairs<'_, I>, exact: Exact<'_>) -> Vec<f64> {
+    let found = parallel::share((0..pairs.chunks()).collect(), Vec::new, |found, chunk| {
+        for pair in pairs.chunk(chunk).filter(|pair| pairs.mated[*pair]) {
+            found.push(exact.cosine(pairs.first[pair].checked(), pairs.second[pair].checked()));
+        }
     });
     let mut scores = found.concat();
     sort(&mut scores);
@@ -105,15 +103,17 @@ fn nonmated_scores<I: Index>(scorer: &Scorer<'_, I>, genuine: &[f64]) -> (Scores
     let start: Vec<usize> = (0..=buckets::COUNT + 1).map(place).collect();
     let empty = || (scorer.strip(), Gathered { scores: Vec::new(), counts: vec![0; buckets::COUNT + 1], above: 0 });
     let found = parallel::share((0..scorer.blocks.count()).collect(), empty, |(strip, gathered), block| {
-        let mut scores = Vec::new();
+        let (mut scores, mut numbers) = (Vec::new(), Vec::new());
         scorer.score(strip, block, &mut scores);
-        for score in &scores {
-            let number = bucket(*score) as usize;
-            gathered.counts[number] += 1;
-            if start[number] != start[number + 1] && number > 0 {
-                let score = f64::from(*score);
-                let rivals = &genuine[start[number]..start[number + 1]];
-                gathered.above += rivals.iter().map(|mated| twice_above(*mated, score)).sum::<u128>();
+        for scores in scores.chunks(AT_ONCE) {
+            buckets::of_all(scores, &mut numbers);
+            for (score, number) in scores.iter().zip(&numbers) {
+                let number = *number as usize;
+                gathered.counts[number] += 1;
+                if number > 0 && start[number] != start[number + 1] {
+                    let rivals = &genuine[start[number]..start[number + 1]];
+                    gathered.above += rivals.iter().map(|mated| twice_above(*mated, (*score).into())).sum::<u128>();
+                }
             }
         }
         gathered.scores.push((block, scores));
@@ -136,19 +136,16 @@ fn twice_above(mated: f64, nonmated: f64) -> u128 {
 
 /// Return the cosines of all non-mated pairs in buckets whose flag is set.
 fn gather<I: Index>(scorer: &Scorer<'_, I>, exact: Exact<'_>, scores: &Scores, flags: &[bool]) -> Vec<Known> {
-    let blocks = &scorer.blocks;
-    let found = parallel::share(scores.iter().collect(), Vec::new, |found, (block, scores)| {
-        let rows = blocks.rows(*block);
-        let mut next = scores.iter();
-        blocks.each(*block, |entry| {
-            let bucket = next.next().map_or(0, |score| bucket(*score));
-            if flags[bucket as usize] {
-                let first = blocks.rows[rows.start + entry.row()];
-                let second = blocks.columns[entry.column()];
+    let start = || (Vec::new(), Vec::new());
+    let found = parallel::share(scores.iter().collect(), start, |(found, numbers), (block, scores)| {
+        for (part, scores) in scores.chunks(AT_ONCE).enumerate() {
+            buckets::of_all(scores, numbers);
+            for (place, &bucket) in numbers.iter().enumerate().filter(|(_, bucket)| flags[**bucket as usize]) {
+                let (first, second) = scorer.blocks.pair(*block, part * AT_ONCE + place);
                 let score = exact.cosine(first as usize, second as usize);
                 found.push(Known { bucket, first, second, score });
             }
-        });
+        }
     });
-    found.concat()
+    found.into_iter().flat_map(|(found, _)| found).collect()
 }
