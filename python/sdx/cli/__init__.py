@@ -8,9 +8,12 @@ import sys
 import click
 
 from sdx.cli.calibrate import calibrate
+from sdx.cli.embed import embed
 from sdx.cli.eval_scores import eval_scores
+from sdx.cli.eval_templates import eval_templates
 from sdx.cli.evaluate import evaluate
 from sdx.cli.generate import generate
+from sdx.cli.identify import identify
 from sdx.cli.info import info
 from sdx.cli.pretrain import pretrain
 from sdx.cli.replay import replay
@@ -25,8 +28,11 @@ def cli() -> None:
 
 
 cli.add_command(train)
+cli.add_command(embed)
 cli.add_command(evaluate)
 cli.add_command(eval_scores)
+cli.add_command(eval_templates)
+cli.add_command(identify)
 cli.add_command(calibrate)
 cli.add_command(generate)
 cli.add_command(info)

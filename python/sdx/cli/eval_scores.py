@@ -31,7 +31,7 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
         click.echo(json.dumps(judgement.to_json(), indent=2, allow_nan=False))
         return
     out = console()
-    out.print(_table(judgement, file.name))
+    out.print(rates_table(judgement, file.name))
     out.print(
         f"EER {100 * judgement.eer:.3f} % at {judgement.eer_threshold:.6g}   AUC {100 * judgement.auc:.4f} %",
         markup=False,
@@ -43,7 +43,8 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
         )
 
 
-def _table(judgement: Judgement, name: str) -> Table:
+def rates_table(judgement: Judgement, name: str) -> Table:
+    """Return one row an asked FMR."""
     table = Table(
         title=f"{name}: {judgement.mated:,} mated, {judgement.nonmated:,} non-mated pairs",
         caption=f"TAR = 1 - FNMR in %, 95 % interval of independent pairs (pair-level); ~ fewer than "

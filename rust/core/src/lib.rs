@@ -17,6 +17,7 @@ pub mod priority;
 mod rates;
 pub mod scoring;
 pub mod select;
+pub mod templates;
 pub mod tenfold;
 mod tree;
 pub mod uniforms;
