@@ -56,8 +56,7 @@ def test_a_list_scores_and_rates_as_in_double_precision(
     assert _counts(got.fixed[0]) == _counts(curve.at_threshold(0.25))
     assert _counts(got.equal_error) == _counts(curve.equal_error())
     assert got.auc == pytest.approx(curve.auc(), abs=1e-6)
-    near = _core.rate_pairs(embedding, first, second, mated, FMRS, policy="nearest").points
-    assert [_counts(point) for point in near] == [_counts(curve.at_fmr(fmr, "nearest")) for fmr in FMRS]
+    assert [_counts(point) for point in got.nearest] == [_counts(curve.at_fmr(fmr, "nearest")) for fmr in FMRS]
 
 
 def test_all_pairs_rate_as_their_list(
@@ -120,7 +119,6 @@ M_ = np.array([True, False])
         (lambda: _core.rate_pairs(E_, I_, I_[::-1].copy(), M_ | True, [0.1]), DataError, "2 mated and 0 non-mated"),
         (lambda: _core.rate_pairs(E_, I_, I_, M_, [1.1]), DataError, "false match rate in [0, 1], got 1.1"),
         (lambda: _core.rate_pairs(E_, I_, I_, M_, [], [np.nan]), DataError, "thresholds, got NaN"),
-        (lambda: _core.rate_pairs(E_, I_, I_, M_, [], policy="best"), ConfigError, 'got "best"'),
         (lambda: _core.rate_pairs(E_, I_, I_, M_.astype(int), []), TypeError, "`mated` as a numpy array bool"),
         (lambda: _core.rate_all_pairs(E_, I_, [0.1]), DataError, "a subject for each of 4 embeddings, got 2"),
         (lambda: _core.rate_all_pairs(E_, I_.repeat(2) * 0, [0.1]), DataError, "at least two subjects, got 4 of one"),

@@ -42,7 +42,10 @@ class PairRates:
         """Number of non-mated pairs."""
     @property
     def points(self) -> list[OperatingPoint]:
-        """The operating point of each asked FMR."""
+        """The operating point of each asked FMR, never above it."""
+    @property
+    def nearest(self) -> list[OperatingPoint]:
+        """The one whose FMR is nearest, as the field's scripts read it off an ROC curve: it may exceed the asked one."""
     @property
     def fixed(self) -> list[OperatingPoint]:
         """The errors at each asked threshold."""
@@ -60,7 +63,6 @@ def rate_pairs(
     mated: NDArray[np.bool_],
     fmrs: Sequence[float],
     thresholds: Sequence[float] = (),
-    policy: Literal["at most", "nearest"] = "at most",
 ) -> PairRates:
     """Return the error rates of pairs of rows of `embedding` [M, D] by their cosines.
 

@@ -71,10 +71,9 @@ def verify(templates: Templates, pairs: TemplatePairs) -> TemplateResult:
     rows = templates.places(pairs.first), templates.places(pairs.second)
     asked = list(FMRS.values())
     rated = _core.rate_pairs(templates.unit, *rows, pairs.mated, asked)
-    nearest = _core.rate_pairs(templates.unit, *rows, pairs.mated, asked, policy="nearest").points
     equal = rated.equal_error
     rates = {}
-    for (name, fmr), point, field in zip(FMRS.items(), rated.points, nearest, strict=True):
+    for (name, fmr), point, field in zip(FMRS.items(), rated.points, rated.nearest, strict=True):
         exact = score_file.rate(point, fmr, "at most", rated.mated, rated.nonmated)
         rates[name] = (exact, score_file.rate(field, fmr, "nearest", rated.mated, rated.nonmated))
     judgement = Judgement(

@@ -72,23 +72,24 @@ proptest! {
     }
 
     #[test]
-    fn rates_of_a_list_are_those_of_the_exact_curve(seed: u64, pairs in lists(80), fixed in -1.2..1.2_f64, near: bool) {
+    fn rates_of_a_list_are_those_of_the_exact_curve(seed: u64, pairs in lists(80), fixed in -1.2..1.2_f64) {
         let (values, subject) = world(seed, 80, 9);
         let embeddings = Embeddings::new(&values, DIM).unwrap();
         let (first, second): (Vec<i32>, Vec<i32>) = pairs.into_iter().chain([(0, 9), (0, 1)]).unzip();
         let at = |place: &i32| usize::try_from(*place).unwrap();
         let of = |(one, other): (&i32, &i32)| subject[at(one)] == subject[at(other)];
         let mated: Vec<bool> = first.iter().zip(&second).map(of).collect();
-        let policy = if near { Policy::Nearest } else { Policy::AtMost };
-        let got = rate_pairs(&embeddings, (&first, &second, &mated), &FMRS, &[fixed], policy).unwrap();
+        let got = rate_pairs(&embeddings, (&first, &second, &mated), &FMRS, &[fixed]).unwrap();
         let scores: Vec<f64> = first.iter().zip(&second).map(|(a, b)| cosine(&values, at(a), at(b))).collect();
         // What ties in exact arithmetic may not in double precision, with sums in this order: such ties are made anew.
         let curve = Curve::new(&scores.iter().map(|score| (score * 1e13).round() / 1e13).collect::<Vec<_>>(), &mated).unwrap();
         prop_assert_eq!((got.mated, got.nonmated), (curve.mated(), curve.nonmated()));
-        for (fmr, point) in FMRS.iter().zip(&got.points) {
-            let expected = curve.at_fmr(*fmr, policy).unwrap();
-            prop_assert!((point.threshold - expected.threshold).abs() < 1e-12, "{point:?} {expected:?}");
-            prop_assert_eq!((point.false_matches, point.false_non_matches), (expected.false_matches, expected.false_non_matches));
+        for (policy, points) in [(Policy::AtMost, &got.points), (Policy::Nearest, &got.nearest)] {
+            for (fmr, point) in FMRS.iter().zip(points) {
+                let expected = curve.at_fmr(*fmr, policy).unwrap();
+                prop_assert!((point.threshold - expected.threshold).abs() < 1e-12, "{point:?} {expected:?}");
+                prop_assert_eq!((point.false_matches, point.false_non_matches), (expected.false_matches, expected.false_non_matches));
+            }
         }
         prop_assert!(same(&got.fixed[0], &curve.at_threshold(fixed).unwrap()));
         let equal = curve.equal_error();
@@ -108,7 +109,7 @@ proptest! {
         let pairs: Vec<(usize, usize)> = (0..50).flat_map(|one| (one + 1..50).map(move |other| (one, other))).collect();
         let (first, second): (Vec<i64>, Vec<i64>) = pairs.iter().map(|(a, b)| (i64::try_from(*a).unwrap(), i64::try_from(*b).unwrap())).unzip();
         let mated: Vec<bool> = pairs.iter().map(|(a, b)| subject[*a] == subject[*b]).collect();
-        let listed = rate_pairs(&embeddings, (&first, &second, &mated), &FMRS, &[fixed], Policy::AtMost).unwrap();
+        let listed = rate_pairs(&embeddings, (&first, &second, &mated), &FMRS, &[fixed]).unwrap();
         prop_assert_eq!((got.mated.len(), got.nonmated), (listed.mated, listed.nonmated));
         prop_assert_eq!(got.points, listed.points);
         prop_assert_eq!(got.fixed, listed.fixed);
@@ -158,7 +159,7 @@ fn more_rows_than_a_block_and_more_columns_than_a_tile() {
         assert!(scores.iter().zip(&exact).all(|(score, exact)| (f64::from(*score) - exact).abs() < 32.0 * 6e-8));
         let mated: Vec<bool> = first.iter().zip(&second).map(|(a, b)| subject[at(a)] == subject[at(b)]).collect();
         let curve = Curve::new(&exact, &mated).unwrap();
-        let got = rate_pairs(&embeddings, (&first, &second, &mated), &[1e-5, 1e-3], &[], Policy::AtMost).unwrap();
+        let got = rate_pairs(&embeddings, (&first, &second, &mated), &[1e-5, 1e-3], &[]).unwrap();
         assert!(same(&got.points[0], &curve.at_fmr(1e-5, Policy::AtMost).unwrap()));
         assert!(same(&got.points[1], &curve.at_fmr(1e-3, Policy::AtMost).unwrap()));
         // Now in another order: the second pass takes the list as it comes.
@@ -212,7 +213,7 @@ fn what_cannot_be_scored_is_named() {
     assert!(told(&values, &[0], &[1]).contains("not finite in row 4"));
     let (values, subject) = world(3, 10, 5);
     let embeddings = Embeddings::new(&values, DIM).unwrap();
-    let one = |mated: &[bool]| rate_pairs(&embeddings, (&[0_i64, 1], &[2, 3], mated), &[0.1], &[], Policy::AtMost);
+    let one = |mated: &[bool]| rate_pairs(&embeddings, (&[0_i64, 1], &[2, 3], mated), &[0.1], &[]);
     assert!(one(&[true, true]).is_err() && one(&[true]).is_err());
     assert!(rate_all_pairs(&embeddings, &subject[1..], &[0.1], &[], 0).is_err());
     assert!(rate_all_pairs(&embeddings, &[1; 10], &[0.1], &[], 0).is_err());

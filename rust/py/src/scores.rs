@@ -80,7 +80,7 @@ impl From<curve::OperatingPoint> for OperatingPoint {
 }
 
 /// A policy by its name.
-pub fn policy(py: Python<'_>, name: &str) -> PyResult<curve::Policy> {
+fn policy(py: Python<'_>, name: &str) -> PyResult<curve::Policy> {
     match name {
         "at most" => Ok(curve::Policy::AtMost),
         "nearest" => Ok(curve::Policy::Nearest),

@@ -87,8 +87,10 @@ pub struct PairRates {
     mated: usize,
     /// Number of non-mated pairs.
     nonmated: usize,
-    /// The operating point of each asked FMR.
+    /// The operating point of each asked FMR, never above it.
     points: Py<PyAny>,
+    /// The one whose FMR is nearest.
+    nearest: Py<PyAny>,
     /// The errors at each asked threshold.
     fixed: Py<PyAny>,
     /// Where FMR and FNMR are closest.
@@ -105,8 +107,7 @@ fn listed(py: Python<'_>, points: Vec<sdx_core::curve::OperatingPoint>) -> PyRes
 
 /// Error rates of a list of labelled pairs.
 #[pyfunction]
-#[pyo3(signature = (embedding, first, second, mated, fmrs, thresholds = Vec::new(), policy = "at most"))]
-#[allow(clippy::too_many_arguments)] // Python's, most of them by name
+#[pyo3(signature = (embedding, first, second, mated, fmrs, thresholds = Vec::new()))]
 pub fn rate_pairs<'py>(
     py: Python<'py>,
     embedding: Bound<'py, PyAny>,
@@ -115,22 +116,21 @@ pub fn rate_pairs<'py>(
     mated: Bound<'py, PyAny>,
     fmrs: Vec<f64>,
     thresholds: Vec<f64>,
-    policy: &str,
 ) -> PyResult<PairRates> {
-    let policy = crate::scores::policy(py, policy)?;
     let table = Table::<f32>::new("embedding", &embedding)?;
     let (values, dim) = (table.slice()?, table.columns());
     let numbers = Numbers::new(&first, &second)?;
     let labels = View::<bool>::new("mated", &mated)?;
     let labels = labels.slice()?;
     let rates = with_numbers!(numbers, |first, second| py.detach(|| {
-        scoring::rate_pairs(&Embeddings::new(values, dim)?, (first, second, labels), &fmrs, &thresholds, policy)
+        scoring::rate_pairs(&Embeddings::new(values, dim)?, (first, second, labels), &fmrs, &thresholds)
     }));
     let rates = raised(py, rates)?;
     Ok(PairRates {
         mated: rates.mated,
         nonmated: rates.nonmated,
         points: listed(py, rates.points)?,
+        nearest: listed(py, rates.nearest)?,
         fixed: listed(py, rates.fixed)?,
         equal_error: Py::new(py, OperatingPoint::from(rates.equal_error))?,
         auc: rates.auc,

@@ -15,8 +15,10 @@ pub struct PairRates {
     pub mated: usize,
     /// Number of non-mated pairs.
     pub nonmated: usize,
-    /// The operating point of each asked FMR.
+    /// The operating point of each asked FMR, never above it.
     pub points: Vec<OperatingPoint>,
+    /// The one whose FMR is nearest.
+    pub nearest: Vec<OperatingPoint>,
     /// The errors at each asked threshold.
     pub fixed: Vec<OperatingPoint>,
     /// Where FMR and FNMR are closest.
@@ -54,7 +56,6 @@ pub fn rate_pairs<I: Index>(
     (first, second, mated): (&[I], &[I], &[bool]),
     fmrs: &[f64],
     thresholds: &[f64],
-    policy: Policy,
 ) -> Result<PairRates> {
     fmrs.iter().try_for_each(|fmr| check_fmr(*fmr))?;
     if thresholds.iter().any(|threshold| threshold.is_nan()) {
@@ -75,12 +76,13 @@ pub fn rate_pairs<I: Index>(
     let mut known = Bucketed::new(&counts, slack(embeddings.dim()));
     let question = |nonmated: &Bucketed| {
         let errors = Errors { mated: &genuine, nonmated };
-        let points: Vec<_> = fmrs.iter().map(|fmr| errors.at_fmr(*fmr, policy)).collect();
+        let points = |policy: Policy| fmrs.iter().map(|fmr| errors.at_fmr(*fmr, policy)).collect();
         let fixed: Vec<_> = thresholds.iter().map(|threshold| errors.point(*threshold)).collect();
-        (points, fixed, errors.equal_error())
+        (points(Policy::AtMost), points(Policy::Nearest), fixed, errors.equal_error())
     };
-    let (points, fixed, equal_error) = known.ask(question, |flags| gather(&scorer, exact, &scores, flags))?;
-    Ok(PairRates { mated: genuine.len(), nonmated, points, fixed, equal_error, auc })
+    let (points, nearest, fixed, equal_error): (Vec<_>, Vec<_>, _, _) =
+        known.ask(question, |flags| gather(&scorer, exact, &scores, flags))?;
+    Ok(PairRates { mated: genuine.len(), nonmated, points, nearest, fixed, equal_error, auc })
 }
 
 /// Return the cosines of the mated pairs, ascending.
