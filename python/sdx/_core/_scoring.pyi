@@ -45,7 +45,7 @@ class PairRates:
         """The operating point of each asked FMR, never above it."""
     @property
     def nearest(self) -> list[OperatingPoint]:
-        """The one whose FMR is nearest, as the field's scripts read it off an ROC curve: it may exceed the asked one."""
+        """The one whose FMR is nearest, as the field's scripts read off a curve: it may exceed the asked one."""
     @property
     def fixed(self) -> list[OperatingPoint]:
         """The errors at each asked threshold."""
