@@ -16,7 +16,7 @@ Work = tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
 def pool(capacity: int, batch: int, steps: int) -> Work:
-    """Steps of a full pool: draw, observe what was drawn, push new faces."""
+    """Steps of a full pool: draw and read entries, observe them, push new ones."""
     made = _core.LatentPool(capacity, 1, seed=1, stream=0, steer="mean", smoothing=0.5, eviction="oldest")
 
     def entries(seed: int, n: int) -> dict[str, Any]:
@@ -35,6 +35,7 @@ def pool(capacity: int, batch: int, steps: int) -> Work:
             new = batches[step % BATCHES]
             number += 1
             drawn = made.draw(batch, number)
+            made.entries(drawn)  # what the peers return of a sample
             made.observe(drawn, new["similarity"], number)
             made.push(**new)
         return len(made)
