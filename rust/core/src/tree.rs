@@ -151,12 +151,18 @@ impl Tree {
     /// Change a place's weight for a while, with the sums but not the extremes: all but `pick` answer as if it were not.
     pub fn give(&mut self, place: usize, weight: u32) {
         let old = std::mem::replace(&mut self.weight[place], weight);
-        let (out, into) = (u32::from(old > 0), u32::from(weight > 0));
         let mut block = place;
-        for (sum, count) in self.sum.iter_mut().zip(&mut self.count) {
+        for sum in &mut self.sum {
             block /= FAN;
             sum[block] = sum[block] - u64::from(old) + u64::from(weight);
-            count[block] = count[block] - out + into;
+        }
+        let (out, into) = (u32::from(old > 0), u32::from(weight > 0));
+        if out != into {
+            let mut block = place;
+            for count in &mut self.count {
+                block /= FAN;
+                count[block] = count[block] - out + into;
+            }
         }
     }
 
@@ -164,9 +170,9 @@ impl Tree {
     pub fn pick(&self, words: [u32; 4], evenly: bool) -> Option<usize> {
         if evenly {
             let left = uniforms::below(words, self.count() as u64);
-            return self.reach(left, |level, part| self.count_of(level, part).into());
+            return self.reach(&self.count, left, |weight| u64::from(weight > 0));
         }
-        self.reach(uniforms::below(words, self.total()), |level, part| self.sum_of(level, part))
+        self.reach(&self.sum, uniforms::below(words, self.total()), u64::from)
     }
 
     /// Return the place that is in of the least weight, the oldest of equals.
@@ -255,14 +261,20 @@ impl Tree {
         parts.map(|part| self.heaviest_of(level, part)).fold(0, u32::max)
     }
 
-    /// Go down to the place at which the sums from the left first exceed `left`.
-    fn reach(&self, mut left: u64, size: impl Fn(usize, usize) -> u64) -> Option<usize> {
-        self.descend(|level, part| {
-            let size = size(level, part);
-            let inside = left < size;
-            left -= if inside { 0 } else { size };
-            inside
-        })
+    /// Go down to the place at which the sizes from the left, in total, first exceed `left`, if there is one.
+    fn reach<T: Copy + Into<u64>>(&self, sizes: &[Vec<T>], left: u64, of_weight: impl Fn(u32) -> u64) -> Option<usize> {
+        let (mut block, mut left) = (0, left);
+        for level in (1..sizes.len()).rev() {
+            let parts = self.parts(level, block);
+            let own = sizes[level - 1][parts.clone()].iter().map(|&size| size.into());
+            block = parts.start + pass(own, &mut left);
+            if block == parts.end {
+                return None;
+            }
+        }
+        let parts = if sizes.is_empty() { 0..0 } else { self.parts(0, block) };
+        let place = parts.start + pass(self.weight[parts.clone()].iter().map(|&weight| of_weight(weight)), &mut left);
+        (place < parts.end).then_some(place)
     }
 
     /// Go down from the top, at each level into the first part that `into`, of level and part, is true for.
@@ -291,6 +303,20 @@ fn light(weight: u32, age: u64) -> Light {
 
 fn top<T: Copy>(levels: &[Vec<T>]) -> Option<T> {
     levels.last().map(|level| level[0])
+}
+
+/// Return how many sizes are passed before their sum exceeds `left`, and take them off it.
+fn pass(sizes: impl Iterator<Item = u64>, left: &mut u64) -> usize {
+    let (mut sum, mut off, mut passed) = (0, 0, 0);
+    // To the end, whatever comes: no processor foretells where it is.
+    for size in sizes {
+        sum += size;
+        let past = sum <= *left;
+        passed += usize::from(past);
+        off = if past { sum } else { off };
+    }
+    *left -= off;
+    passed
 }
 
 /// The change of an extreme on its way up.
