@@ -38,6 +38,8 @@ def main() -> None:
     """Run all seeds and print the table."""
     images, seeds, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     extra = dict(argument.split("=", 1) for argument in sys.argv[4:])
+    if seeds not in T_95:
+        sys.exit(f"expected a number of seeds out of {', '.join(map(str, T_95))}, got {seeds}")
     found: dict[str, list[tuple[float, float]]] = {sampler: [] for sampler in SAMPLERS}
     for seed in range(seeds):
         for sampler in SAMPLERS:

@@ -96,6 +96,9 @@ class SamplerConfig(Section):
     capacity: int = Field(65536, ge=1, le=2**28, description="faces that pool remembers")
     revisit: float = Field(0.5, ge=0, le=1, description="share of a batch that pool draws near hard faces")
     exploration: float = Field(0.1, ge=0, le=1, description="share of those that pool draws whatever their hardness")
+    reliability: float = Field(
+        0.0, ge=0, le=1, description="share of a batch, the hardest, whose mirror images pool shows to the teacher"
+    )
 
 
 class LossConfig(Section):
@@ -184,6 +187,8 @@ class RunConfig(Settings):
             )
         if self.teacher is None and self.loss.kind != "margin" and ":" not in self.loss.kind:
             raise ValueError(f"teacher: loss {self.loss.kind} needs a teacher; give teacher=MODEL or loss=margin")
+        if self.teacher is None and self.sampler.reliability > 0:
+            raise ValueError("sampler.reliability: is the teacher's; give teacher=MODEL or sampler.reliability=0")
         if self.sampler.steer not in ("mean", "hardest", *names):
             raise ValueError(
                 f"sampler.steer: expected mean, hardest or one of {', '.join(names)}, got {self.sampler.steer}"

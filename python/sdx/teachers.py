@@ -57,6 +57,7 @@ class Teacher:
         self.sha256 = model.sha256
         self.licence = model.licence
         self.provenance = model.provenance
+        self.threshold = model.threshold
         self.slice_size = slice_size or (SLICE if torch.device(device).type == "cpu" else None)
         network, self.spec = _fold(model.network, model.spec)
         network = network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)

@@ -43,6 +43,7 @@ class Stream(IntEnum):
     SHUFFLE = 9  # order of a stored data set
     SELF_CHECK = 10  # the test face of a model artefact
     POOL = 11  # draws from the sampler's pool
+    BOOTSTRAP = 12  # how often a subject is drawn in a replicate
 
 
 class Random(Protocol):

@@ -88,6 +88,7 @@ def test_resumed_run_equals_uninterrupted_run(
     expected, got = _student(uninterrupted), _student(folder)
     assert expected.keys() == got.keys()
     assert [name for name in expected if not torch.equal(expected[name], got[name])] == []
+    assert (folder / "lineage.bin").read_bytes() == (uninterrupted / "lineage.bin").read_bytes()
     losses = [[row["loss"] for row in _rows(run) if row["event"] == "train"] for run in (uninterrupted, folder)]
     assert losses[0] == losses[1]
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from sdx import _core
 from sdx.errors import DataError
 from sdx.evaluation import datasets, models
 from sdx.evaluation.verification import evaluate
@@ -52,13 +54,31 @@ def test_edgeface_reaches_its_published_accuracy_within_its_means(tmp_path: Path
 
 
 def test_lfw_has_its_distinct_images_and_its_subjects_agree_with_its_pairs() -> None:
-    found = datasets.load(str(REAL / "lfw.bin"))
+    found = datasets.load(str(REAL / "lfw.bin"), REAL / "lfw_ids.npy")
     assert (found.name, found.size, len(found.images), len(found.pairs)) == ("lfw", 112, 7701, 6000)
+    assert len(np.unique(found.subjects)) == 4281
     subject = np.load(REAL / "lfw_ids.npy").reshape(-1, 2)
     np.testing.assert_array_equal(subject[:, 0] == subject[:, 1], found.mated)
-    of_image = np.full(7701, -1)
-    of_image[found.pairs.ravel()] = subject.ravel()
-    np.testing.assert_array_equal(of_image[found.pairs], subject)
+    np.testing.assert_array_equal(found.subjects[found.pairs], subject)
+
+
+def test_all_pairs_of_real_faces_rate_as_in_double_precision() -> None:
+    found = datasets.load(str(REAL / "lfw.bin"), REAL / "lfw_ids.npy")
+    (teacher,) = models.load(TEACHER)
+    faces = torch.from_numpy(found.images.read(0, 1000)).permute(0, 3, 1, 2) / 127.5 - 1
+    embedding = teacher.embed(faces.float(), found.frame).numpy()
+    assert found.subjects is not None
+    subject = np.ascontiguousarray(found.subjects[:1000])
+    fmrs = [1e-2, 1e-3, 1e-4, 1e-5]
+    got = _core.rate_all_pairs(embedding, subject, fmrs)
+    unit = embedding.astype(np.float64) / np.linalg.norm(embedding.astype(np.float64), axis=1, keepdims=True)
+    first, second = np.triu_indices(1000, 1)
+    curve = _core.Curve((unit @ unit.T)[first, second], subject[first] == subject[second])
+    for fmr, point in zip(fmrs, got.points, strict=True):
+        expected = curve.at_fmr(fmr)
+        assert point.threshold == pytest.approx(expected.threshold, abs=1e-14)
+        assert point.false_matches == expected.false_matches
+        assert point.false_non_matches == expected.false_non_matches
 
 
 def test_items_that_are_arrays_are_read_but_pairs_of_one_kind_are_not_scored() -> None:

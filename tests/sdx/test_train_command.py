@@ -119,7 +119,16 @@ def test_help_lists_recipes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_options_are_these_and_no_more() -> None:
-    assert sorted(cli.cli.commands) == ["eval", "eval-scores", "generate", "info", "pretrain", "train"]
+    assert sorted(cli.cli.commands) == [
+        "calibrate",
+        "eval",
+        "eval-scores",
+        "generate",
+        "info",
+        "pretrain",
+        "replay",
+        "train",
+    ]
     assert sorted(parameter.name or "" for parameter in train.params) == ["arguments", "dry_run", "run_dir"]
 
 

@@ -7,11 +7,16 @@ import sys
 
 import click
 
+from sdx.cli.calibrate import calibrate
+from sdx.cli.embed import embed
 from sdx.cli.eval_scores import eval_scores
+from sdx.cli.eval_templates import eval_templates
 from sdx.cli.evaluate import evaluate
 from sdx.cli.generate import generate
+from sdx.cli.identify import identify
 from sdx.cli.info import info
 from sdx.cli.pretrain import pretrain
+from sdx.cli.replay import replay
 from sdx.cli.train import train
 from sdx.errors import SdxError
 
@@ -23,11 +28,16 @@ def cli() -> None:
 
 
 cli.add_command(train)
+cli.add_command(embed)
 cli.add_command(evaluate)
 cli.add_command(eval_scores)
+cli.add_command(eval_templates)
+cli.add_command(identify)
+cli.add_command(calibrate)
 cli.add_command(generate)
 cli.add_command(info)
 cli.add_command(pretrain)
+cli.add_command(replay)
 
 
 def main() -> None:

@@ -11,9 +11,7 @@ from rich.table import Table
 from sdx.cli.console import console
 from sdx.evaluation import score_file
 from sdx.evaluation.score_file import Judgement
-from sdx.evaluation.verification import SUPPORT
-
-_MARKS = {"good": "", "low": "~", "none": "not supported "}
+from sdx.evaluation.support import LEAST, MARKS, SUPPORT
 
 
 @click.command(name="eval-scores")
@@ -33,7 +31,7 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
         click.echo(json.dumps(judgement.to_json(), indent=2, allow_nan=False))
         return
     out = console()
-    out.print(_table(judgement, file.name))
+    out.print(rates_table(judgement, file.name))
     out.print(
         f"EER {100 * judgement.eer:.3f} % at {judgement.eer_threshold:.6g}   AUC {100 * judgement.auc:.4f} %",
         markup=False,
@@ -45,11 +43,12 @@ def eval_scores(file: Path, score: str | None, label: str | None, distance: bool
         )
 
 
-def _table(judgement: Judgement, name: str) -> Table:
+def rates_table(judgement: Judgement, name: str) -> Table:
+    """Return one row an asked FMR."""
     table = Table(
         title=f"{name}: {judgement.mated:,} mated, {judgement.nonmated:,} non-mated pairs",
         caption=f"TAR = 1 - FNMR in %, 95 % interval of independent pairs (pair-level); ~ fewer than "
-        f"{SUPPORT} false matches can occur, not supported: fewer than {score_file.LEAST}",
+        f"{SUPPORT} false matches can occur, not supported: fewer than {LEAST}",
     )
     for heading in (
         "FMR",
@@ -66,7 +65,7 @@ def _table(judgement: Judgement, name: str) -> Table:
         low, high = exact.fnmr_interval
         table.add_row(
             fmr,
-            f"{_MARKS[exact.support]}{100 * (1 - exact.fnmr):.3f}",
+            f"{MARKS[exact.support]}{100 * (1 - exact.fnmr):.3f}",
             f"{100 * (1 - high):.3f} to {100 * (1 - low):.3f}",
             f"{exact.threshold:.6g}",
             f"{exact.false_matches:,}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from numpy.typing import NDArray
 
 from sdx import _core
 from sdx.errors import DataError
-from sdx.evaluation.verification import SUPPORT
+from sdx.evaluation import arrays
+from sdx.evaluation.support import Support, support
 
 FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1e-6": 1e-6}
 """False match rates of the table, by the name they have in it."""
@@ -20,10 +20,9 @@ FMRS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4, "1e-5": 1e-5, "1
 SCORES = ("score", "scores", "similarity", "y_score")
 LABELS = ("mated", "label", "labels", "issame", "y_true")
 
-LEAST = 3
-"""False matches that must be able to occur at a rate for data to support it at all; below `SUPPORT` it is marked."""
+Z95 = 1.959963984540054
+"""Standard deviations to either side of a 95 % interval."""
 
-_Z95 = 1.959963984540054
 _MOST_BYTES = 8 << 30
 
 
@@ -40,7 +39,7 @@ class Rate:
         fnmr: share of mated pairs rejected there; TAR is 1 - FNMR.
         false_non_matches: mated pairs rejected.
         fnmr_interval: Wilson's 95 % interval of ``fnmr``, pairs taken as independent.
-        support: ``good``, ``low`` (fewer than 30 false matches can occur) or ``none`` (fewer than 3).
+        support: by the false matches that can occur at ``fmr``, see `sdx.evaluation.support`.
     """
 
     fmr: float
@@ -51,7 +50,7 @@ class Rate:
     fnmr: float
     false_non_matches: int
     fnmr_interval: tuple[float, float]
-    support: str
+    support: Support
 
 
 @dataclass(frozen=True)
@@ -94,18 +93,10 @@ def load(
 
     Raises DataError for what is no .npz file of plain arrays, or does not hold one number and one label a pair.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > _MOST_BYTES:
-            raise DataError(f"{path}: expected at most {_MOST_BYTES:,} bytes of arrays, got {size:,}")
-        with np.load(path, allow_pickle=False) as file:
-            names = list(file.files)
-            values = file[_chosen(path, names, "score", score, SCORES)]
-            labels = file[_chosen(path, names, "label", label, LABELS)]
-    # What zipfile and numpy raise for damaged files, unknown compressions, pickles, and headers that promise too much.
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
-        raise DataError(f"{path}: expected an .npz file of plain arrays, got {error}") from error
+    with arrays.opened(path, _MOST_BYTES) as file:
+        names = list(file)
+        values = file[_chosen(path, names, "score", score, SCORES)]
+        labels = file[_chosen(path, names, "label", label, LABELS)]
     if values.ndim != 1 or values.dtype.kind not in "fiu":
         raise DataError(f"{path}: expected scores as numbers [P], got {values.dtype} {list(values.shape)}")
     if labels.shape != values.shape or not (labels.dtype == bool or labels.dtype.kind in "iuf"):
@@ -160,8 +151,11 @@ def judge(score: NDArray[np.float64], mated: NDArray[np.bool_], *, is_distance: 
 
 
 def _rate(curve: _core.Curve, fmr: float, policy: Any) -> Rate:
-    point = curve.at_fmr(fmr, policy)
-    can_occur = curve.nonmated * fmr + 1e-6  # 3,000 pairs at 1e-2 count as the 30 that they are
+    return rate(curve.at_fmr(fmr, policy), fmr, policy, curve.mated, curve.nonmated)
+
+
+def rate(point: _core.OperatingPoint, fmr: float, policy: str, mated: int, nonmated: int) -> Rate:
+    """Return what an operating point says about an asked FMR, of so many mated and non-mated pairs."""
     return Rate(
         fmr=fmr,
         policy=policy,
@@ -170,6 +164,6 @@ def _rate(curve: _core.Curve, fmr: float, policy: Any) -> Rate:
         false_matches=point.false_matches,
         fnmr=point.fnmr,
         false_non_matches=point.false_non_matches,
-        fnmr_interval=_core.wilson(point.false_non_matches, curve.mated, _Z95),
-        support="good" if can_occur >= SUPPORT else "low" if can_occur >= LEAST else "none",
+        fnmr_interval=_core.wilson(point.false_non_matches, mated, Z95),
+        support=support(nonmated * fmr),
     )

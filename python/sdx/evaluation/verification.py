@@ -13,16 +13,15 @@ from sdx import _core
 from sdx.errors import ConfigError, DataError
 from sdx.evaluation.datasets import VerificationSet
 from sdx.evaluation.embed import BATCH, embed
+from sdx.evaluation.support import Support, support
 from sdx.teachers import Embedder
+from sdx.weights.metadata import OperatingThreshold
 
 Protocol = Literal["exact", "insightface"]
 """``exact``: every distinct distance is a candidate threshold. ``insightface``: the field's grid of 400 thresholds."""
 
 FARS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3}
 """False-accept rates at which the true-accept rate is reported, by the name they have in reports."""
-
-SUPPORT = 30
-"""A rate is well supported where at least so many errors are expected (Doddington's rule of 30)."""
 
 _PAIRS_AT_ONCE = 4096
 
@@ -70,10 +69,30 @@ class Result:
         """Return plain JSON values, the keys being the fields."""
         return asdict(self)
 
-    def low_support(self) -> frozenset[str]:
-        """Return the keys of ``tar_at_far`` at which fewer than `SUPPORT` false accepts can occur."""
-        # the tolerance lets 3,000 pairs at 1e-2 count as the 30 that they are
-        return frozenset(name for name, far in FARS.items() if self.nonmated * far < SUPPORT - 1e-6)
+    def support(self) -> dict[str, Support]:
+        """Return for each key of ``tar_at_far`` how well it is supported by the false accepts that can occur there."""
+        return {name: support(self.nonmated * far) for name, far in FARS.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What one model makes of the pairs of a set.
+
+    Args:
+        model: the model's name.
+        model_sha256: of the model.
+        operating: the threshold that the model brings along, None where it brings none.
+        dataset: whose pairs.
+        flip: whether embeddings are the sum of both mirror images' raw ones.
+        distance: squared Euclidean distance of unit embeddings, float64 [P], in [0, 4]; 2 - 2 x cosine.
+    """
+
+    model: str
+    model_sha256: str
+    operating: OperatingThreshold | None
+    dataset: VerificationSet
+    flip: bool
+    distance: NDArray[np.float64]
 
 
 def evaluate(
@@ -85,21 +104,30 @@ def evaluate(
     batch: int = BATCH,
     device: torch.device | str = "cpu",
 ) -> Result:
-    """Return how well ``model`` tells mated from non-mated pairs; each distinct image is embedded once.
+    """Return how well ``model`` tells mated from non-mated pairs: `rates` of its `score`, with their errors."""
+    _check(protocol)
+    return rates(score(model, dataset, flip=flip, batch=batch, device=device), protocol)
+
+
+def score(
+    model: Embedder,
+    dataset: VerificationSet,
+    *,
+    flip: bool = False,
+    batch: int = BATCH,
+    device: torch.device | str = "cpu",
+) -> Scores:
+    """Return the distances of a set's pairs; each distinct image is embedded once.
 
     Args:
         model: what embeds.
         dataset: at least ten pairs, mated and non-mated ones among them.
-        protocol: see `Protocol`; both take ten contiguous folds, choose a threshold on nine and apply it to the tenth.
         flip: add the mirror image's raw embedding before normalising, as the field's figures for real faces have it.
         batch: images at once.
         device: where ``model`` wants its faces.
 
     Raises DataError for a set that cannot be scored and ArtefactError for embeddings that are not finite.
-    Source: InsightFace ``recognition/_evaluation_/`` and ``arcface_torch/eval/verification.py`` (protocol only).
     """
-    if protocol not in get_args(Protocol):
-        raise ConfigError(f"expected protocol {' or '.join(get_args(Protocol))}, got {protocol!r}")
     mated = int(dataset.mated.sum())
     nonmated = len(dataset.mated) - mated
     if len(dataset.mated) < 10 or not mated or not nonmated:
@@ -109,26 +137,56 @@ def evaluate(
         )
     embedding = embed(model, dataset.images, dataset.frame, flip=flip, batch=batch, device=device)
     distance = pair_distance(unit_descriptors(embedding), dataset.pairs)
+    operating = getattr(model, "threshold", None)
+    return Scores(model.name, model.sha256, operating, dataset, flip, distance)
+
+
+def rates(scores: Scores, protocol: Protocol = "exact") -> Result:
+    """Return the figures of scores.
+
+    Args:
+        scores: of ten pairs at least, mated and non-mated.
+        protocol: see `Protocol`; both take ten contiguous folds, choose a threshold on nine and apply it to the tenth.
+
+    Raises ConfigError for another protocol.
+    Source: InsightFace ``recognition/_evaluation_/`` and ``arcface_torch/eval/verification.py`` (protocol only).
+    """
+    _check(protocol)
+    dataset, distance = scores.dataset, scores.distance
     folds = _core.tenfold_accuracy(distance, dataset.mated, protocol)
     curve = _core.Curve(-distance, dataset.mated)
     equal = curve.equal_error()
+    mated = curve.mated
     return Result(
-        model=model.name,
+        model=scores.model,
         dataset=dataset.name,
         protocol=protocol,
-        options={"flip": "sum" if flip else "none", "threshold": "squared distance", "std": "population"},
+        options={"flip": "sum" if scores.flip else "none", "threshold": "squared distance", "std": "population"},
         pairs=len(distance),
         mated=mated,
-        nonmated=nonmated,
+        nonmated=curve.nonmated,
         accuracy=float(np.mean(folds.accuracy)),
         std=float(np.std(folds.accuracy)),
         threshold=float(np.mean(folds.threshold)),
         tar_at_far={name: (mated - curve.at_fmr(far).false_non_matches) / mated for name, far in FARS.items()},
         eer=(equal.fmr + equal.fnmr) / 2,
         auc=curve.auc(),
-        model_sha256=model.sha256,
+        model_sha256=scores.model_sha256,
         data_sha256=dataset.sha256,
     )
+
+
+def decisions(scores: Scores, protocol: Protocol) -> NDArray[np.bool_]:
+    """Return which pairs are decided rightly, bool [P], each at the threshold chosen on the nine other folds."""
+    threshold = _core.tenfold_accuracy(scores.distance, scores.dataset.mated, protocol).threshold
+    sizes = [len(fold) for fold in np.array_split(scores.distance, len(threshold))]
+    right: NDArray[np.bool_] = (scores.distance < np.repeat(threshold, sizes)) == scores.dataset.mated
+    return right
+
+
+def _check(protocol: str) -> None:
+    if protocol not in get_args(Protocol):
+        raise ConfigError(f"expected protocol {' or '.join(get_args(Protocol))}, got {protocol!r}")
 
 
 def unit_descriptors(embedding: NDArray[np.float32]) -> NDArray[np.float64]:

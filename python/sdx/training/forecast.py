@@ -11,9 +11,11 @@ import torch
 
 from sdx import networks
 from sdx.config import RunConfig
-from sdx.training import graphs
+from sdx.training import graphs, sampling
 from sdx.training.checkpoint import KEEP
+from sdx.training.evidence import Evidence
 from sdx.training.frozen import Frozen
+from sdx.training.ledger import RECORD
 from sdx.training.run import Parts
 
 
@@ -66,9 +68,11 @@ def measure(config: RunConfig, parts: Parts, steps: int = 3) -> Forecast:
             learner.step(batch.face, parts.source.frame, batch.target, batch, rate=config.optimizer.lr, progress=0.0)
             for learner in parts.learners
         ]
-        parts.sampler.observe(proposal, torch.stack([similarity for _, similarity in steps_taken]).cpu())
+        similarity = torch.stack([similarity for _, similarity in steps_taken]).cpu()
+        sampling.observe(parts.sampler, proposal, similarity, Evidence(batch, frozen))
         seen += len(batch)
     rate = steps * config.batch / (time.perf_counter() - started)
     state = sum(4 * network.parameters * (3 + (config.ema is not None)) for network in sizes)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Forecast(sizes, rate, config.images / rate, peak, KEEP * state + sum(4 * n.parameters for n in sizes))
+    disk = KEEP * state + sum(4 * n.parameters for n in sizes) + RECORD.itemsize * config.images
+    return Forecast(sizes, rate, config.images / rate, peak, disk)

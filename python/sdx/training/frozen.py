@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from sdx import sources
 from sdx.config import AugmentConfig
+from sdx.errors import ConfigError
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder, Teacher
 from sdx.training import augment
@@ -74,6 +76,14 @@ class Frozen:
     def target(self, batch: Batch) -> Tensor | None:
         """Return the target [B, D] of a batch as it is, not recorded: of held-out faces, which are seen once."""
         return self._embed(batch.face) if batch.target is None else batch.target
+
+    def reliability(self, batch: Batch, rows: Tensor) -> Tensor:
+        """Return the teacher's cosine between face and mirror image, see `Evidence.reliability`; not recorded."""
+        if self._teacher is None or batch.target is None:
+            raise ConfigError("reliability: expected a teacher to show mirror images to, got none; give teacher=MODEL")
+        rows = rows.to(self._device)
+        mirrored = self._teacher.embed(batch.face[rows].flip(3), self._source.frame).to(self._device)
+        return cosine_similarity(mirrored, batch.target[rows]).cpu()
 
     def _embed(self, face: Tensor) -> Tensor | None:
         if self._teacher is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,58 +12,12 @@ from torch import Tensor
 from sdx import _core
 from sdx.config import SamplerConfig
 from sdx.sources import LatentSource
+from sdx.training.evidence import Evidence
+from sdx.training.lineage import Lineage
 from sdx.training.steering import steer
 from sdx.types import Proposal, Random, Stream
 
-_HOPS = 8
 _STEER: dict[str, Literal["mean", "hardest"]] = {"mean": "mean", "hardest": "hardest"}
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """Where latents come from: a root, and hops away from it.
-
-    Args:
-        root: int64 [n], image number of the root latent.
-        hops: int64 [n], 0 to 8.
-        index: int64 [n, 8], image number whose noise a hop takes, -1 beyond ``hops``.
-        scale: float32 [n, 8], size of a hop, 0 beyond ``hops``.
-    """
-
-    root: NDArray[np.int64]
-    hops: NDArray[np.int64]
-    index: NDArray[np.int64]
-    scale: NDArray[np.float32]
-
-    @classmethod
-    def roots(cls, index: NDArray[np.int64]) -> Lineage:
-        """Return the lineage of roots."""
-        n = len(index)
-        none = np.full((n, _HOPS), -1, np.int64), np.zeros((n, _HOPS), np.float32)
-        return cls(index.copy(), np.zeros(n, np.int64), *none)
-
-    def child(self, index: NDArray[np.int64], scale: NDArray[np.float32]) -> Lineage:
-        """Return the lineage one hop on; of a chain of 8 the last hop is replaced."""
-        place = np.minimum(self.hops, _HOPS - 1)
-        rows = np.arange(len(index))
-        indices, scales = self.index.copy(), self.scale.copy()
-        indices[rows, place], scales[rows, place] = index, scale
-        return Lineage(self.root, place + 1, indices, scales)
-
-    def latent(self, source: LatentSource, random: Random) -> Tensor:
-        """Return the latents, float32 [n, L] on the source's device, the same to the bit whoever else is asked for."""
-        latent = source.root(torch.from_numpy(self.root))
-        for hop in range(int(self.hops.max(initial=0))):
-            there = np.flatnonzero(self.hops > hop)
-            noise = random.normals(Stream.PERTURBATION, np.ascontiguousarray(self.index[there, hop]), latent.shape[1])
-            step = torch.from_numpy(self.scale[there, hop][:, None] * noise)
-            latent[torch.from_numpy(there)] += step.to(latent.device)
-        return latent
-
-    def joined(self, other: Lineage) -> Lineage:
-        """Return these lineages and the others after them."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ("root", "hops", "index", "scale"))
-        return Lineage(*(np.concatenate(pair) for pair in pairs))
 
 
 class Pool:
@@ -75,8 +28,11 @@ class Pool:
     is hard. Where the step leads is a new face with a lineage one hop longer, and takes the place of the one that it
     came from; so chains grow where the students keep failing, up to 8 hops.
 
-    What is drawn depends on the batch size, for the pool learns batch by batch. Reliability of the teacher is not
-    measured: it counts as 1.
+    Where ``config.reliability`` asks for it, priority is (1 - similarity) x reliability, the teacher's cosine between
+    the face and its mirror image, so that a face that the generator spoiled is not taken for a hard one. It is measured
+    for that share of each batch, the hardest, and taken to be their mean for the others, of which little is drawn.
+
+    What is drawn depends on the batch size, for the pool learns batch by batch.
     """
 
     def __init__(self, source: LatentSource, config: SamplerConfig, students: list[str], random: Random) -> None:
@@ -84,6 +40,7 @@ class Pool:
         self._scale = config.scale * (source.latent_rms if config.unit == "rms" else 1.0)
         self._revisit = config.revisit
         self._exploration = config.exploration
+        self._measured = config.reliability
         self._random = random
         self._pool = _core.LatentPool(
             config.capacity,
@@ -119,12 +76,33 @@ class Pool:
         )
 
     def observe(self, proposal: Proposal, similarity: Tensor) -> None:
-        """Let the faces into the pool, and those out that steps were taken from."""
+        """Let the faces into the pool as reliable ones of no known group, and those out that steps were taken from."""
+        n = len(proposal)
+        self._take(proposal, similarity, np.ones(n, np.float32), np.full(n, -1, np.int64))
+
+    def examine(self, proposal: Proposal, similarity: Tensor, evidence: Evidence) -> None:
+        """Do as `observe`, with the groups that the source knows and the reliability of the teacher."""
+        self._take(proposal, similarity, self._reliability(similarity, evidence), evidence.group().numpy())
+
+    def _reliability(self, similarity: Tensor, evidence: Evidence) -> NDArray[np.float32]:
+        """Return float32 [B] in [-1, 1]: measured for the hardest, the mean of those for the others."""
+        n = similarity.shape[1]
+        count = round(n * self._measured)
+        if count == 0:
+            return np.ones(n, np.float32)
+        hardest = steer(similarity, self._steer, self._students).argsort(stable=True)[:count]
+        found = evidence.reliability(hardest).numpy().clip(-1, 1)
+        reliability = np.full(n, found.mean(), np.float32)
+        reliability[hardest.numpy()] = found
+        return reliability
+
+    def _take(
+        self, proposal: Proposal, similarity: Tensor, reliability: NDArray[np.float32], group: NDArray[np.int64]
+    ) -> None:
         if self._proposed is None:
             raise AssertionError("a proposal comes before its observation")
         lineage, left = self._proposed
         self._proposed = None
-        n = len(proposal)
         self._pool.evict(left)
         self._pool.push(
             lineage.root,
@@ -132,8 +110,8 @@ class Pool:
             lineage.index,
             lineage.scale,
             np.ascontiguousarray(similarity.numpy().clip(-1, 1), np.float32),
-            np.ones(n, np.float32),
-            np.full(n, -1, np.int64),
+            reliability,
+            np.ascontiguousarray(group, np.int64),
             int(proposal.index[-1]) + 1,
         )
 

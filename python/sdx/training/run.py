@@ -26,10 +26,13 @@ from sdx.teachers import Embedder, Teacher
 from sdx.training import checkpoint, graphs, losses, results, sampling
 from sdx.training.graphs import Recorder
 from sdx.training.learner import Learner
+from sdx.training.ledger import Ledger
 from sdx.training.results import Outcome
 from sdx.training.sampling import Sampler
+from sdx.training.steering import steer
 from sdx.training.tracking import Metrics
 from sdx.training.trainer import Trainer
+from sdx.types import Proposal
 from sdx.weights import artefact
 from sdx.weights.model import LoadedModel
 
@@ -64,7 +67,7 @@ def build(config: RunConfig) -> Parts:
     """Return the pieces of a run; raises an SdxError for whatever does not exist or does not fit together."""
     random = Philox(config.seed)
     device = devices.resolve(config.device)
-    policy = precision.of(device) if config.precision == "auto" else Policy(config.precision, "asked for")
+    policy = _policy(config, device)
     source = sources.build(config.source, random, policy, device)
     teacher = None if config.teacher is None else teachers.build(config.teacher, device=device, policy=policy)
     recorder = graphs.recorder(config.graphs, device)
@@ -72,6 +75,16 @@ def build(config: RunConfig) -> Parts:
     learners = [_learner(config, chosen, source, teacher, own, device, recorder) for chosen in config.students]
     sampler = sampling.build(config.sampler, source, [learner.name for learner in learners], random)
     return Parts(source, teacher, learners, sampler, random, device)
+
+
+def source_of(config: RunConfig) -> tuple[LatentSource | IndexSource, torch.device]:
+    """Return the source of a run, as `build` makes it, and the run's device."""
+    device = devices.resolve(config.device)
+    return sources.build(config.source, Philox(config.seed), _policy(config, device), device), device
+
+
+def _policy(config: RunConfig, device: torch.device) -> Policy:
+    return precision.of(device) if config.precision == "auto" else Policy(config.precision, "asked for")
 
 
 def _learner(
@@ -168,6 +181,7 @@ def _train(config: RunConfig, folder: Path) -> Summary:
     checkpoints = folder / "checkpoints"
     start = checkpoint.load(checkpoints, objects)
     metrics = Metrics(folder / "metrics.jsonl", start)
+    ledger = Ledger(folder, start)
     notices = [learner.student.notice for learner in parts.learners if learner.student.notice]
     metrics.write(
         "start",
@@ -177,6 +191,11 @@ def _train(config: RunConfig, folder: Path) -> Summary:
         device=_device_name(parts.device),
         notices=notices,
     )
+
+    def save(seen: int) -> None:
+        ledger.sync()
+        checkpoint.save(checkpoints, seen, objects)
+
     trainer = Trainer(
         config,
         parts.source,
@@ -186,18 +205,25 @@ def _train(config: RunConfig, folder: Path) -> Summary:
         parts.random,
         metrics,
         parts.device,
+        record=lambda proposal, similarity: _record(config, parts, ledger, proposal, similarity),
         evaluate=lambda seen: _evaluate(config, parts, metrics, seen),
-        checkpoint=lambda seen: checkpoint.save(checkpoints, seen, objects),
+        checkpoint=save,
     )
     try:
         clock = time.perf_counter()
         seen = trainer.run(start)
         trained = time.perf_counter() - clock
         if seen > start:
-            checkpoint.save(checkpoints, seen, objects)
+            save(seen)
         return _finish(config, folder, parts, metrics, seen, trained)
     finally:
+        ledger.close()
         metrics.close()
+
+
+def _record(config: RunConfig, parts: Parts, ledger: Ledger, proposal: Proposal, similarity: Tensor) -> None:
+    cosine = steer(similarity, config.sampler.steer, [learner.name for learner in parts.learners])
+    ledger.write(proposal.parent, proposal.scale, cosine)
 
 
 def _device_name(device: torch.device) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sdx import plugins
 from sdx.config import SamplerConfig
 from sdx.errors import ConfigError
 from sdx.sources import IndexSource, LatentSource
+from sdx.training.evidence import Evidence
 from sdx.training.pool import Pool
 from sdx.training.steering import steer
 from sdx.types import Proposal, Random, Stream
+
+BUILT_IN = ("fresh", "resample", "pool")
+"""Kinds of samplers that need no class of the user's."""
 
 
 class Sampler(Protocol):
@@ -32,6 +38,22 @@ class Sampler(Protocol):
         """Take over `state_dict`'s value."""
 
 
+@runtime_checkable
+class Examiner(Protocol):
+    """A sampler that asks for more than similarities; it is told by this in place of `Sampler.observe`."""
+
+    def examine(self, proposal: Proposal, similarity: Tensor, evidence: Evidence) -> None:
+        """Take note of the similarities, and of what it asks of ``evidence``."""
+
+
+def observe(sampler: Sampler, proposal: Proposal, similarity: Tensor, evidence: Evidence) -> None:
+    """Tell a sampler of the batch that it proposed, the way that it listens."""
+    if isinstance(sampler, Examiner):
+        sampler.examine(proposal, similarity, evidence)
+    else:
+        sampler.observe(proposal, similarity)
+
+
 def build(config: SamplerConfig, source: LatentSource | IndexSource, students: list[str], random: Random) -> Sampler:
     """Return the configured sampler; raises ConfigError for an unknown kind, or a steering one without latents."""
     if config.kind == "fresh":
@@ -46,7 +68,30 @@ def build(config: SamplerConfig, source: LatentSource | IndexSource, students: l
     if ":" in config.kind:
         made: Sampler = plugins.load(config.kind)(config, source, students, random)
         return made
-    raise plugins.unknown("sampler", config.kind, ("fresh", "resample", "pool"))
+    raise plugins.unknown("sampler", config.kind, BUILT_IN)
+
+
+def numbers(kind: str, batch: int, place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the image numbers, int64 [n], of images by their place in training, 0 for the first.
+
+    Args:
+        kind: a built-in sampler.
+        batch: size of its batches.
+        place: int64 [n], at least 0.
+    """
+    if kind != "resample":
+        return place
+    pair, within = np.divmod(place, 2 * batch)
+    number: NDArray[np.int64] = 2 * (pair * batch + within % batch) + within // batch
+    return number
+
+
+def places(kind: str, batch: int, number: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places in training, int64 [n], of image numbers; `numbers`' inverse."""
+    if kind != "resample":
+        return number
+    pair, root = np.divmod(number // 2, batch)
+    return 2 * pair * batch + number % 2 * batch + root
 
 
 class Fresh:

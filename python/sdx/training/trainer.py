@@ -21,7 +21,8 @@ from sdx import sources
 from sdx.config import RunConfig
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder
-from sdx.training import augment, graphs, schedule
+from sdx.training import augment, graphs, sampling, schedule
+from sdx.training.evidence import Evidence
 from sdx.training.frozen import Frozen
 from sdx.training.interruption import Interrupted, Interruption
 from sdx.training.learner import Learner
@@ -42,6 +43,7 @@ class Trainer:
         random: random numbers of the run's seed.
         metrics: the run's log.
         device: where everything but the sampler is.
+        record: called after every batch with its proposal and the similarity [students, B] before the step.
         evaluate: called at every ``eval_every`` with images seen.
         checkpoint: called at every ``checkpoint_every``, at the end, and before an interruption, with images seen.
     """
@@ -56,6 +58,7 @@ class Trainer:
         random: Random,
         metrics: Metrics,
         device: torch.device,
+        record: Callable[[Proposal, Tensor], None],
         evaluate: Callable[[int], None],
         checkpoint: Callable[[int], None],
     ) -> None:
@@ -69,6 +72,7 @@ class Trainer:
         self.sampler = sampler
         self.random = random
         self.metrics = metrics
+        self._record = record
         self._evaluate = evaluate
         self._checkpoint = checkpoint
         self._previous: tuple[Tensor, Tensor] | None = None  # index and teacher embedding of the batch before
@@ -112,7 +116,8 @@ class Trainer:
             for learner in self.learners
         }
         similarity = torch.stack([similarity for _, similarity in steps.values()]).cpu()  # [students, B]
-        self.sampler.observe(proposal, similarity)
+        sampling.observe(self.sampler, proposal, similarity, Evidence(batch, self.frozen))
+        self._record(proposal, similarity)
         return {
             "images": len(batch),
             "loss": sum(loss for loss, _ in steps.values()) / len(steps),

@@ -75,7 +75,9 @@ def save(path: Path | str, artefact: Artefact, *, storage: Storage = "fp32") -> 
             "created_with": versions(),
         }
     )
-    return write(path, FORMAT, VERSION, meta.model_dump_json(), state)
+    # Without a threshold there is no word of it: versions that know none read the file.
+    absent = {"threshold"} if meta.threshold is None else None
+    return write(path, FORMAT, VERSION, meta.model_dump_json(exclude=absent), state)
 
 
 def load(path: Path | str, *, verify: bool = True) -> Artefact:

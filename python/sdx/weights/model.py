@@ -9,7 +9,7 @@ from torch import nn
 from sdx.types import InputSpec
 from sdx.weights import artefact
 from sdx.weights.licence import allows_commercial_use
-from sdx.weights.metadata import Origin
+from sdx.weights.metadata import OperatingThreshold, Origin
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class LoadedModel:
         provenance: where it came from, the nearest first.
         sha256: of the file, hex; empty for a user's own network.
         embedding: size of the embedding.
+        threshold: where it is to be operated, None where none was chosen.
     """
 
     name: str
@@ -33,6 +34,7 @@ class LoadedModel:
     provenance: tuple[Origin, ...]
     sha256: str
     embedding: int
+    threshold: OperatingThreshold | None = None
 
     @property
     def commercial_use(self) -> bool:
@@ -44,4 +46,13 @@ class LoadedModel:
         """Return the model that an artefact holds."""
         meta = loaded.meta
         licence = meta.strictest_licence
-        return cls(meta.name, loaded.network, loaded.spec, licence, meta.provenance, loaded.sha256, meta.embedding)
+        return cls(
+            name=meta.name,
+            network=loaded.network,
+            spec=loaded.spec,
+            licence=licence,
+            provenance=meta.provenance,
+            sha256=loaded.sha256,
+            embedding=meta.embedding,
+            threshold=meta.threshold,
+        )

@@ -13,7 +13,7 @@ from sdx.errors import ArtefactError
 from sdx.weights import artefact, edgeface
 from sdx.weights.model import LoadedModel
 
-__all__ = ["FAMILIES", "LoadedModel", "builtin", "resolve", "user_object"]
+__all__ = ["FAMILIES", "LoadedModel", "builtin", "files", "resolve", "user_object"]
 
 FAMILIES: dict[str, Callable[[Path], LoadedModel]] = {"edgeface": edgeface.load}
 """Readers of foreign checkpoints: FAMILY in FAMILY:PATH."""
@@ -36,26 +36,34 @@ def resolve(model: str) -> list[LoadedModel]:
 
     Raises ArtefactError where that leads to no model, ConfigError where ``module:Name`` does not exist.
     """
-    path = Path(model)
-    if path.is_dir():
-        return [LoadedModel.of(artefact.load(file)) for file in _students(path)]
-    if path.is_file():
-        return [LoadedModel.of(artefact.load(path))]
-    if model in builtin():
-        return [LoadedModel.of(artefact.load(builtin()[model]))]
+    if found := files(model):
+        return [LoadedModel.of(artefact.load(file)) for file in found]
     family, colon, rest = model.partition(":")
     if colon and family in FAMILIES:
         return [FAMILIES[family](Path(rest))]
-    found = user_object(model)
-    if isinstance(found, LoadedModel):
-        found.network.eval().requires_grad_(False)
-        return [found]
-    if found is not None:
-        raise ArtefactError(f"{model}: expected it to return a LoadedModel, got {type(found).__name__}")
+    own = user_object(model)
+    if isinstance(own, LoadedModel):
+        own.network.eval().requires_grad_(False)
+        return [own]
+    if own is not None:
+        raise ArtefactError(f"{model}: expected it to return a LoadedModel, got {type(own).__name__}")
     raise ArtefactError(
         f"no model {model!r}: expected a model file, a run folder, a built-in name ({', '.join(builtin()) or 'none'}), "
         f"FAMILY:PATH ({', '.join(FAMILIES)}), or module:Name of your own"
     )
+
+
+def files(model: str) -> list[Path]:
+    """Return the model files that ``model`` names: a file, all students of a run folder, a built-in one; else none.
+
+    Raises ArtefactError for a folder without students.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return _students(path)
+    if path.is_file():
+        return [path]
+    return [builtin()[model]] if model in builtin() else []
 
 
 def user_object(reference: str) -> Any | None:

@@ -3,6 +3,7 @@
 #![allow(missing_docs)] // criterion's macro writes a function without any
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use sdx_core::bootstrap::{self, Asked, Draw, Pairs};
 use sdx_core::curve::{Curve, Policy};
 use sdx_core::parse::{Limits, verification_bin};
 use sdx_core::pool::{Arrivals, Config, Eviction, LatentPool, Lineages, Steer};
@@ -39,6 +40,33 @@ fn scores(criterion: &mut Criterion) {
             let curve = Curve::new(&distance, &mated)?;
             Ok::<_, sdx_core::Error>((curve.at_fmr(1e-3, Policy::AtMost)?, curve.equal_error(), curve.auc()))
         });
+    });
+    group.finish();
+}
+
+/// 1,000 replicates of LFW's 6,000 pairs of 4,281 people.
+fn resampling(criterion: &mut Criterion) {
+    let mated: Vec<bool> = (0..6000).map(|pair| pair / 300 % 2 == 0).collect();
+    let words = philox::philox(4, 0, &[0, 1], 6000).expect("12,000 words fit in memory");
+    let person = |word: u32| i64::from(word % 4281);
+    let first: Vec<i64> = words[..6000].iter().map(|&word| person(word)).collect();
+    let away = |pair: usize| (first[pair] + 1 + i64::from(words[6000 + pair] % 4280)) % 4281;
+    let second: Vec<i64> = (0..6000).map(|pair| if mated[pair] { first[pair] } else { away(pair) }).collect();
+    let noise = normals::normals(2, 0, &[0], 6000).expect("6,000 numbers fit in memory");
+    let centre = |mated| if mated { 0.7 } else { 2.0 };
+    let distance: Vec<f64> =
+        mated.iter().zip(noise).map(|(&mated, noise)| centre(mated) + 0.3 * f64::from(noise)).collect();
+    let score: Vec<f64> = distance.iter().map(|distance| -distance).collect();
+    let draw = Draw { seed: 0, stream: 12, replicates: 1000 };
+    let asked = Asked { fmrs: &[1e-1, 1e-2, 1e-3], thresholds: &[] };
+    let mut group = criterion.benchmark_group("1,000 subject replicates of 6,000 pairs");
+    group.sample_size(10);
+    let pairs = |score| Pairs { score, mated: &mated, first: &first, second: &second };
+    group.bench_function("error rates", |bencher| {
+        bencher.iter(|| bootstrap::of_pairs(&pairs(&score), &asked, &draw));
+    });
+    group.bench_function("exact accuracy", |bencher| {
+        bencher.iter(|| bootstrap::of_accuracy(&pairs(&distance), Protocol::Exact, &draw));
     });
     group.finish();
 }
@@ -123,5 +151,5 @@ fn selection(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, random, scores, reader, pool, selection);
+criterion_group!(benches, random, scores, resampling, reader, pool, selection);
 criterion_main!(benches);

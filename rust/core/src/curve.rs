@@ -104,9 +104,7 @@ impl Curve {
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // the one rounding, at the end
     pub fn auc(&self) -> f64 {
-        let twice = |score: &f64| {
-            (self.nonmated.below(*score) + self.nonmated.not_above(*score)) as u128
-        };
+        let twice = |score: &f64| (self.nonmated.below(*score) + self.nonmated.not_above(*score)) as u128;
         let total: u128 = if parallel::available() {
             self.mated.par_iter().map(twice).sum()
         } else {

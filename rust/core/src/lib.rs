@@ -3,6 +3,7 @@
 //!
 //! Plain slices and structs, no Python: the crate `sdx-py` is the skin that Python sees as `sdx._core`.
 
+pub mod bootstrap;
 pub mod curve;
 mod error;
 pub mod normals;
@@ -14,7 +15,9 @@ pub mod pool;
 mod power;
 pub mod priority;
 mod rates;
+pub mod scoring;
 pub mod select;
+pub mod templates;
 pub mod tenfold;
 mod tree;
 pub mod uniforms;

@@ -1,6 +1,8 @@
-//! When to use more than one thread.
+//! When to use more than one thread, and how to share uneven work.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use rayon::prelude::*;
 
 /// Whether work should go to rayon's threads.
 ///
@@ -10,4 +12,24 @@ pub fn available() -> bool {
     static OWNER: OnceLock<u32> = OnceLock::new();
     let process = std::process::id();
     *OWNER.get_or_init(|| process) == process
+}
+
+/// Do `work` on every item, each thread taking the next one when it is free; return what each thread gathered.
+///
+/// Which items a thread gets depends on the clock: the caller makes nothing of it, by adding integers or sorting.
+pub fn share<T: Send, L: Send>(items: Vec<T>, start: impl Fn() -> L + Sync, work: impl Fn(&mut L, T) + Sync) -> Vec<L> {
+    let threads = if available() { rayon::current_num_threads().min(items.len()).max(1) } else { 1 };
+    let next = Mutex::new(items.into_iter());
+    let worker = || {
+        let mut local = start();
+        loop {
+            let item = next.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(item) = item else { return local };
+            work(&mut local, item);
+        }
+    };
+    if threads == 1 {
+        return vec![worker()];
+    }
+    (0..threads).into_par_iter().with_max_len(1).map(|_| worker()).collect()
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::Result;
 use crate::pairs::{self, Count, rate};
 
-const FOLDS: usize = 10;
+pub(crate) const FOLDS: usize = 10;
 const FAR: f64 = 1e-3;
 
 /// Which thresholds are tried.
@@ -47,10 +47,7 @@ pub struct TenFold {
 /// # Errors
 /// [`crate::Error::Scores`] for fewer than ten pairs, a NaN or infinite distance, pairs of one kind only, or unequal lengths.
 pub fn tenfold_accuracy(distance: &[f64], mated: &[bool], protocol: Protocol) -> Result<TenFold> {
-    pairs::check("distance", distance, mated)?;
-    if mated.len() < FOLDS {
-        return pairs::fail("at least ten pairs, one a fold", mated.len().to_string());
-    }
+    check(distance, mated)?;
     let folds = folds(mated.len());
     let threshold = match protocol {
         Protocol::InsightFace => grid_thresholds(distance, mated, &folds),
@@ -65,7 +62,16 @@ pub fn tenfold_accuracy(distance: &[f64], mated: &[bool], protocol: Protocol) ->
     Ok(TenFold { accuracy, threshold, tar, tar_std, far })
 }
 
-fn folds(pairs: usize) -> [Range<usize>; FOLDS] {
+/// Refuse what no accuracy can be computed from.
+pub(crate) fn check(distance: &[f64], mated: &[bool]) -> Result<()> {
+    pairs::check("distance", distance, mated)?;
+    if mated.len() < FOLDS {
+        return pairs::fail("at least ten pairs, one a fold", mated.len().to_string());
+    }
+    Ok(())
+}
+
+pub(crate) fn folds(pairs: usize) -> [Range<usize>; FOLDS] {
     let (size, larger) = (pairs / FOLDS, pairs % FOLDS);
     let start = |fold: usize| fold * size + fold.min(larger);
     std::array::from_fn(|fold| start(fold)..start(fold + 1))
@@ -113,8 +119,13 @@ fn grid(step: f64, count: u32) -> Vec<f64> {
     (0..count).map(|i| f64::from(i) * step).collect()
 }
 
+/// The thresholds of protocol `insightface`.
+pub(crate) fn field_grid() -> Vec<f64> {
+    grid(0.01, 400)
+}
+
 fn grid_thresholds(distance: &[f64], mated: &[bool], folds: &[Range<usize>; FOLDS]) -> [f64; FOLDS] {
-    let grid = grid(0.01, 400);
+    let grid = field_grid();
     let accepted = Accepted::new(distance, mated, folds, &grid);
     std::array::from_fn(|fold| {
         let nonmated = |pairs: &[bool]| pairs.iter().filter(|&&mated| !mated).count();
@@ -154,7 +165,7 @@ fn exact_thresholds(distance: &[f64], mated: &[bool], folds: &[Range<usize>; FOL
 }
 
 /// Return a threshold that accepts `below` and rejects `above`.
-fn between(below: f64, above: f64) -> f64 {
+pub(crate) fn between(below: f64, above: f64) -> f64 {
     let middle = f64::midpoint(below, above);
     if middle > below { middle } else { above } // neighbours in float64 have no number between them
 }

@@ -43,6 +43,11 @@ impl<'py, T: Element, D: Dimension> Shaped<'py, T, D> {
 }
 
 impl<'py, T: Element> Table<'py, T> {
+    /// Numbers in a row.
+    pub fn columns(&self) -> usize {
+        self.0.shape()[1]
+    }
+
     /// As `new`, and `ValueError` for another number of rows or, where it is given, of columns.
     pub fn of(name: &str, argument: &Bound<'py, PyAny>, rows: usize, columns: Option<usize>) -> PyResult<Self> {
         let table = Self::new(name, argument)?;

@@ -31,14 +31,7 @@ pub fn tenfold_accuracy<'py>(
     mated: Bound<'py, PyAny>,
     protocol: &str,
 ) -> PyResult<TenFold> {
-    let protocol = match protocol {
-        "insightface" => tenfold::Protocol::InsightFace,
-        "exact" => tenfold::Protocol::Exact,
-        other => {
-            let message = format!("expected protocol \"insightface\" or \"exact\", got {other:?}");
-            return Err(error::raise(py, "ConfigError", &message));
-        }
-    };
+    let protocol = self::protocol(py, protocol)?;
     let (distance, mated) = (View::new("distance", &distance)?, View::new("mated", &mated)?);
     let (distance, mated) = (distance.slice()?, mated.slice()?);
     let result = py.detach(|| tenfold::tenfold_accuracy(distance, mated, protocol));
@@ -50,6 +43,18 @@ pub fn tenfold_accuracy<'py>(
         tar_std: result.tar_std,
         far: result.far,
     })
+}
+
+/// Return the protocol of a name.
+pub fn protocol(py: Python<'_>, name: &str) -> PyResult<tenfold::Protocol> {
+    match name {
+        "insightface" => Ok(tenfold::Protocol::InsightFace),
+        "exact" => Ok(tenfold::Protocol::Exact),
+        other => {
+            let message = format!("expected protocol \"insightface\" or \"exact\", got {other:?}");
+            Err(error::raise(py, "ConfigError", &message))
+        }
+    }
 }
 
 /// A threshold and the errors made there.
@@ -71,6 +76,18 @@ impl From<curve::OperatingPoint> for OperatingPoint {
     fn from(point: curve::OperatingPoint) -> Self {
         let curve::OperatingPoint { threshold, fmr, fnmr, false_matches, false_non_matches } = point;
         Self { threshold, fmr, fnmr, false_matches, false_non_matches }
+    }
+}
+
+/// A policy by its name.
+pub fn policy(py: Python<'_>, name: &str) -> PyResult<curve::Policy> {
+    match name {
+        "at most" => Ok(curve::Policy::AtMost),
+        "nearest" => Ok(curve::Policy::Nearest),
+        other => {
+            let message = format!("expected policy \"at most\" or \"nearest\", got {other:?}");
+            Err(error::raise(py, "ConfigError", &message))
+        }
     }
 }
 
@@ -108,15 +125,10 @@ impl Curve {
     /// The operating point of an asked FMR.
     #[pyo3(signature = (fmr, policy = "at most"))]
     fn at_fmr(&self, py: Python<'_>, fmr: f64, policy: &str) -> PyResult<OperatingPoint> {
-        let policy = match policy {
-            "at most" => curve::Policy::AtMost,
-            "nearest" => curve::Policy::Nearest,
-            other => {
-                let message = format!("expected policy \"at most\" or \"nearest\", got {other:?}");
-                return Err(error::raise(py, "ConfigError", &message));
-            }
-        };
-        self.0.at_fmr(fmr, policy).map(OperatingPoint::from).map_err(|failure| error::python(py, &failure))
+        self.0
+            .at_fmr(fmr, self::policy(py, policy)?)
+            .map(OperatingPoint::from)
+            .map_err(|failure| error::python(py, &failure))
     }
 
     /// Where FMR and FNMR are closest.

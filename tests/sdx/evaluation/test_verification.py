@@ -196,4 +196,4 @@ def test_an_unknown_protocol_is_refused():
 def test_rates_without_thirty_possible_false_accepts_are_marked():
     result = evaluate(Projection(), people(0))
     assert result.nonmated > 300
-    assert result.low_support() == {"1e-2", "1e-3"}
+    assert result.support() == {"1e-1": "good", "1e-2": "low", "1e-3": "none"}

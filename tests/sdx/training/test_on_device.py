@@ -56,6 +56,7 @@ STYLEGAN2 = {"source": "stylegan2", "students.small.size": "32"}
         STYLEGAN2 | {"augment.flip": "true", "augment.degrade": "0.5", "ema": "16", "optimizer.clip": "1"},
         STYLEGAN2 | {"source": "stylegan2:random-256"},
         STYLEGAN2 | {"source.noise": "const", "precision": "fp32", "sampler": "fresh"},
+        STYLEGAN2 | {"sampler": "pool", "sampler.reliability": "0.5"},
         {"source": "simface", "source.size": "32", "students.small.size": "32", "augment.flip": "true"},
         {
             "source": "simface-labelled",
@@ -67,7 +68,7 @@ STYLEGAN2 = {"source": "stylegan2", "students.small.size": "32"}
             "students.small.embedding": "16",
         },
     ],
-    ids=["augmented", "noise in a window", "const", "renderer", "labels"],
+    ids=["augmented", "noise in a window", "const", "reliability", "renderer", "labels"],
 )
 def test_a_step_and_a_validation(keys: dict[str, str]) -> None:
     config = configuration.override(recipes.get("demo"), KEYS | keys)
@@ -82,6 +83,7 @@ def test_a_step_and_a_validation(keys: dict[str, str]) -> None:
         parts.random,
         metrics,
         parts.device,
+        record=lambda proposal, similarity: None,
         evaluate=lambda seen: None,
         checkpoint=lambda seen: None,
     )

@@ -17,7 +17,7 @@ from sdx.align import view
 from sdx.errors import ArtefactError
 from sdx.types import InputSpec
 from sdx.weights.artefact import Artefact, load, save, self_check_face
-from sdx.weights.metadata import ArtefactMeta, Origin
+from sdx.weights.metadata import ArtefactMeta, OperatingThreshold, Origin
 
 SPEC = InputSpec(32, order="BGR", scale=0.99609375, crop=(0.0, 0.125, 0.875, 1.0))
 
@@ -120,6 +120,50 @@ def test_every_family_of_ours_survives(tmp_path: Path, architecture: str) -> Non
     meta = ArtefactMeta(name="n", architecture=architecture, embedding=8)
     save(tmp_path / "m", Artefact(network, InputSpec(48), meta))
     assert load(tmp_path / "m").meta.architecture == architecture
+
+
+THRESHOLD: dict[str, object] = {
+    "threshold": 0.31,
+    "flip": True,
+    "asked_fmr": 1e-3,
+    "attained_fmr": 0.00095,
+    "interval": [0.0006, 0.0014],
+    "interval_kind": "subjects",
+    "false_matches": 19,
+    "pairs": 20_000,
+    "data": "sim@dev",
+    "data_sha256": "ab" * 32,
+}
+
+
+def test_a_threshold_survives_and_without_one_the_file_knows_no_such_word(tmp_path: Path) -> None:
+    save(tmp_path / "with", _artefact(threshold=THRESHOLD))
+    meta = load(tmp_path / "with").meta
+    assert meta.threshold == OperatingThreshold.model_validate(THRESHOLD)
+    assert json.loads(meta.model_dump_json())["threshold"] == THRESHOLD
+    save(tmp_path / "without", _artefact())
+    with safe_open(tmp_path / "without", "pt") as file:
+        assert "threshold" not in json.loads(file.metadata()["meta"])
+    assert load(tmp_path / "without").meta.threshold is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"threshold": 1.5}, "threshold.threshold"),
+        ({"threshold": float("nan")}, "threshold.threshold"),
+        ({"attained_fmr": 0.0009}, "expected attained_fmr 19 / 20000, got 0.0009"),
+        ({"asked_fmr": 1e-4}, "expected an attained_fmr of at most 0.0001, got 0.00095"),
+        ({"interval": [0.2, 0.1]}, "interval within"),
+        ({"interval_kind": "guess"}, "threshold.interval_kind"),
+        ({"pairs": 0}, "threshold.pairs"),
+        ({"colour": "red"}, "threshold.colour: Extra inputs"),
+    ],
+)
+def test_a_threshold_that_contradicts_itself_is_damage(file: Path, changes: dict[str, object], words: str) -> None:
+    _meta(threshold=THRESHOLD | changes)(file)
+    with pytest.raises(ArtefactError, match=words):
+        load(file)
 
 
 # Damage: what is done to a good file, and what the one line must say.

@@ -1,0 +1,165 @@
+"""The threshold at which a model is to be operated, chosen from all pairs of some faces for a false match rate."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sdx import _core, sources
+from sdx.errors import DataError
+from sdx.evaluation import intervals
+from sdx.evaluation.datasets import VerificationSet
+from sdx.evaluation.embed import BATCH, embed
+from sdx.evaluation.intervals import Interval
+from sdx.evaluation.support import LEAST, Support, support
+from sdx.sources import IndexSource, LatentSource
+from sdx.teachers import Embedder
+from sdx.types import HELD_OUT, Stream
+from sdx.weights import artefact
+from sdx.weights.metadata import OperatingThreshold
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Embeddings of faces whose people are known.
+
+    Args:
+        name: of what they are, for the model file and reports.
+        descriptor: float32 [N, D], of any length: one view's raw embedding, or the sum of both mirror images'.
+        subject: int64 [N].
+        sha256: of the faces, hex.
+        flip: whether the mirror image's embedding was added.
+    """
+
+    name: str
+    descriptor: NDArray[np.float32]
+    subject: NDArray[np.int64]
+    sha256: str
+    flip: bool
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A threshold and how it came about.
+
+    Args:
+        operating: for the model file.
+        support: by the false matches that can occur at the asked rate, see `sdx.evaluation.support`.
+        mated: mated pairs among the faces, 0 where every face is another person.
+        fnmr: share of them that the threshold rejects, None without any.
+    """
+
+    operating: OperatingThreshold
+    support: Support
+    mated: int
+    fnmr: float | None
+
+
+def of_set(model: Embedder, dataset: VerificationSet, *, flip: bool = False) -> Faces:
+    """Return the embeddings of a set's distinct images; raises DataError for a set that does not say who they are."""
+    if dataset.subjects is None:
+        raise DataError(
+            f"{dataset.name}: expected a set that says who is in each image, for all pairs of them are compared; give "
+            "--subjects IDS.npy"
+        )
+    embedding = embed(model, dataset.images, dataset.frame, flip=flip)
+    subject = np.ascontiguousarray(dataset.subjects, np.int64)
+    return Faces(dataset.name, _sum(embedding), subject, dataset.sha256, flip)
+
+
+def of_source(
+    model: Embedder, source: LatentSource | IndexSource, count: int, *, seed: int, flip: bool = False
+) -> Faces:
+    """Return the embeddings of ``count`` faces that no run trains on, each taken for another person.
+
+    Args:
+        model: what embeds.
+        source: where they come from; two root latents are two people.
+        count: how many.
+        seed: that the source was built with, for the name.
+        flip: add the mirror image's embedding.
+    """
+    checksum, found = hashlib.sha256(), []
+    for start in range(0, count, BATCH):
+        index = torch.arange(HELD_OUT + start, HELD_OUT + min(start + BATCH, count))
+        face = sources.by_number(source, index).face.cpu()
+        checksum.update(face.numpy().tobytes())
+        views = [face, face.flip(3)] if flip else [face]
+        found.append(torch.stack([model.embed(view, source.frame) for view in views]).float().cpu().numpy())
+    name = f"{count:,} faces drawn from {source.name}, seed {seed}"
+    return Faces(name, _sum(np.concatenate(found, 1)), np.arange(count), checksum.hexdigest(), flip)
+
+
+def calibrate(faces: Faces, fmr: float) -> Calibration:
+    """Return the lowest threshold whose FMR over all pairs of the faces is at most ``fmr``.
+
+    Args:
+        faces: of two people at least.
+        fmr: asked, in (0, 1].
+
+    Raises DataError where fewer than three false matches can occur at that rate: nothing can be said of it then.
+    """
+    people = np.unique(faces.subject, return_counts=True)[1].astype(object)  # whole numbers of any size
+    pairs = int((people.sum() ** 2 - (people**2).sum()) // 2)
+    allowed = support(pairs * fmr)
+    if allowed == "none":
+        raise DataError(
+            f"{faces.name}: expected pairs enough for {LEAST} false matches at FMR {fmr:g}, got {pairs:,} non-mated "
+            "ones: take more faces or a higher rate"
+        )
+    found = _core.rate_all_pairs(faces.descriptor, faces.subject, [fmr], tail=int(fmr * pairs) + 2)
+    (point,) = found.points
+    interval = _interval(faces, found, point)
+    operating = OperatingThreshold(
+        threshold=point.threshold,
+        flip=faces.flip,
+        asked_fmr=fmr,
+        attained_fmr=point.fmr,
+        interval=(interval.low, interval.high),
+        interval_kind=interval.kind,
+        false_matches=point.false_matches,
+        pairs=found.nonmated,
+        data=faces.name,
+        data_sha256=faces.sha256,
+    )
+    return Calibration(operating, allowed, found.mated, point.fnmr if found.mated else None)
+
+
+def _interval(faces: Faces, found: _core.AllPairs, point: _core.OperatingPoint) -> Interval:
+    """The FMR at the threshold when other people are drawn."""
+    (mated_first, mated_second), (first, second) = (
+        np.ascontiguousarray(pair.T) for pair in (found.mated_pair, found.tail_pair)
+    )
+    replicates = _core.resample_all_pairs(
+        faces.subject,
+        found.mated_score,
+        mated_first,
+        mated_second,
+        found.tail_score,
+        first,
+        second,
+        fmrs=[],
+        thresholds=[point.threshold],
+        seed=0,
+        stream=Stream.BOOTSTRAP,
+        replicates=intervals.REPLICATES,
+    )
+    return intervals.of_rate(point.false_matches, found.nonmated, replicates.fixed_fmr[0])
+
+
+def write(path: Path, out: Path, operating: OperatingThreshold) -> None:
+    """Write the model of ``path`` with its threshold to ``out``, which may be the same file; ArtefactError if not."""
+    loaded = artefact.load(path)
+    meta = loaded.meta.model_copy(update={"threshold": operating})
+    kept = artefact.Artefact(loaded.network, loaded.spec, meta)
+    artefact.save(out, kept, storage=meta.storage)
+
+
+def _sum(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sum over views, float32 [N, D]."""
+    return np.ascontiguousarray(embedding.sum(0, dtype=np.float64), np.float32)

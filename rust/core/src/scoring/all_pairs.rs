@@ -1,0 +1,314 @@
+//! Error rates of every pair of some embeddings.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::buckets::{self, Bucketed, Known, bucket, merged};
+use super::embeddings::{Embeddings, Exact, slack};
+use super::product::{arch, dot, tile};
+use crate::curve::{OperatingPoint, Policy, check_fmr};
+use crate::pairs::rate;
+use crate::philox::philox;
+use crate::rates::{Errors, Ranked, most};
+use crate::{Error, Result, pairs, parallel};
+
+/// Rows and columns of a tile of products.
+const ROWS: usize = 256;
+const COLUMNS: usize = 1024;
+
+/// Pairs looked at to guess where the thresholds will lie.
+const SAMPLE: usize = 1 << 19;
+
+/// How many standard deviations a guess may be wrong.
+const SURE: f64 = 5.0;
+
+/// Two embeddings, by number, and their cosine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// The lower number.
+    pub first: u32,
+    /// The higher one.
+    pub second: u32,
+    /// Their cosine in double precision.
+    pub score: f64,
+}
+
+/// What [`rate_all_pairs`] returns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AllPairs {
+    /// All mated pairs, by ascending score.
+    pub mated: Vec<Pair>,
+    /// Number of non-mated pairs.
+    pub nonmated: usize,
+    /// The operating point of each asked FMR; FNMR is NaN without mated pairs.
+    pub points: Vec<OperatingPoint>,
+    /// The errors at each asked threshold.
+    pub fixed: Vec<OperatingPoint>,
+    /// The highest scores of non-mated pairs, by descending score.
+    pub tail: Vec<Pair>,
+}
+
+/// Return the error rates over every pair of embeddings: at asked FMRs (never above them) and at asked thresholds, with
+/// the `tail` highest non-mated pairs.
+///
+/// Memory beyond the input: as much again for the directions, 16 bytes a mated pair, 24 for each of the pairs within
+/// rounding of a threshold or in the tail, and no table of scores. Counts, rates and thresholds are those of the cosines
+/// in double precision.
+///
+/// # Errors
+/// [`Error::Scores`] for no non-mated pair, or a rate or threshold out of range; [`Error::Data`] for another number of
+/// subjects, a row without a direction, or where millions of pairs lie within rounding of a threshold;
+/// [`Error::TooLarge`] for what does not fit in memory.
+pub fn rate_all_pairs(
+    embeddings: &Embeddings<'_>,
+    subject: &[i64],
+    fmrs: &[f64],
+    thresholds: &[f64],
+    tail: usize,
+) -> Result<AllPairs> {
+    fmrs.iter().try_for_each(|fmr| check_fmr(*fmr))?;
+    if thresholds.iter().any(|threshold| threshold.is_nan()) {
+        return pairs::fail("thresholds", "NaN");
+    }
+    if subject.len() != embeddings.len() {
+        let expected = format!("a subject for each of {} embeddings", embeddings.len());
+        return crate::error::data(expected, subject.len());
+    }
+    let squares = embeddings.squares()?;
+    let world = World::new(embeddings, &squares, subject)?;
+    if world.nonmated == 0 {
+        return pairs::fail("embeddings of at least two subjects", format!("{} of one", subject.len()));
+    }
+    let mated = world.mated()?;
+    let genuine: Vec<f64> = mated.iter().map(|pair| pair.score).collect();
+    let guess = world.guess(fmrs, thresholds, tail)?;
+    let Survey { counts, span, known: found } = world.survey(&guess);
+    let mut known = Bucketed::new(&counts, slack(embeddings.dim()));
+    if let Some(found) = found {
+        known.learn(&guess, found);
+    }
+    let question = |nonmated: &Bucketed| {
+        let errors = Errors { mated: &genuine, nonmated };
+        let points: Vec<_> = fmrs.iter().map(|fmr| errors.at_fmr(*fmr, Policy::AtMost)).collect();
+        let fixed: Vec<_> = thresholds.iter().map(|threshold| errors.point(*threshold)).collect();
+        (points, fixed, nonmated.highest(tail))
+    };
+    let (points, fixed, tail) = known.ask(question, |flags| world.gather(&span, flags))?;
+    let tail = tail.into_iter().map(|known| Pair { first: known.first, second: known.second, score: known.score });
+    Ok(AllPairs { mated, nonmated: world.nonmated, points, fixed, tail: tail.collect() })
+}
+
+/// All embeddings, those of a subject side by side.
+struct World<'a> {
+    exact: Exact<'a>,
+    dim: usize,
+    unit: Vec<f32>,
+    /// The embedding at each place.
+    order: Vec<u32>,
+    /// The place behind the last of its subject, for each place.
+    end: Vec<usize>,
+    nonmated: usize,
+}
+
+impl<'a> World<'a> {
+    fn new(embeddings: &'a Embeddings<'a>, squares: &'a [f64], subject: &[i64]) -> Result<Self> {
+        let count = subject.len();
+        let mut order: Vec<u32> = (0..).take(count).collect();
+        order.sort_by_key(|place| subject[*place as usize]);
+        let mut end = Vec::with_capacity(count);
+        let mut nonmated = 0;
+        for group in order.chunk_by(|a, b| subject[*a as usize] == subject[*b as usize]) {
+            let stop = end.len() + group.len();
+            end.resize(stop, stop);
+            nonmated += group.len() * (count - stop);
+        }
+        let unit = embeddings.unit(squares, &order)?;
+        Ok(Self { exact: Exact { rows: *embeddings, squares }, dim: embeddings.dim(), unit, order, end, nonmated })
+    }
+
+    /// Return two places as a pair of numbers with their cosine.
+    fn pair(&self, place: usize, other: usize) -> Pair {
+        let (one, two) = (self.order[place], self.order[other]);
+        let (first, second) = (one.min(two), one.max(two));
+        Pair { first, second, score: self.exact.cosine(first as usize, second as usize) }
+    }
+
+    /// Return all mated pairs.
+    fn mated(&self) -> Result<Vec<Pair>> {
+        let total: usize = self.end.iter().enumerate().map(|(place, end)| end - place - 1).sum();
+        let mut all = Vec::new();
+        all.try_reserve_exact(total).map_err(|_| Error::TooLarge { rows: total, count: 1 })?;
+        let chunks = (0..self.end.len()).step_by(ROWS).map(|start| start..(start + ROWS).min(self.end.len()));
+        let found = parallel::share(chunks.collect(), Vec::new, |found, places| {
+            for place in places {
+                found.extend((place + 1..self.end[place]).map(|other| self.pair(place, other)));
+            }
+        });
+        for part in found {
+            all.extend(part);
+        }
+        all.sort_unstable_by(|a, b| a.score.total_cmp(&b.score).then((a.first, a.second).cmp(&(b.first, b.second))));
+        Ok(all)
+    }
+
+    /// Guess from some pairs which buckets the answers will be in; none where that would be too many pairs.
+    fn guess(&self, fmrs: &[f64], thresholds: &[f64], tail: usize) -> Result<Vec<(usize, usize)>> {
+        let sample = self.sample()?;
+        let top = buckets::COUNT + 1;
+        let around = |errors: usize, to_top: bool| {
+            let (low, high) = spread(rate(errors, self.nonmated), sample.count());
+            let to = high.filter(|_| !to_top).map_or(top, |rank| sample.stretch_of_rank(rank).1);
+            (low.map_or(1, |rank| sample.stretch_of_rank(rank).0), to)
+        };
+        let mut asked: Vec<_> = fmrs.iter().map(|fmr| around(most(*fmr, self.nonmated), false)).collect();
+        asked.extend(thresholds.iter().map(|threshold| sample.stretch_of_score(*threshold)));
+        if tail > 0 {
+            asked.push(around(tail.min(self.nonmated), true));
+        }
+        let asked = merged(&asked);
+        let expected = rate(sample.within(&asked), sample.count().max(1)) * rate(self.nonmated, 1);
+        Ok(if expected > rate(buckets::MOST, 2) { Vec::new() } else { asked })
+    }
+
+    /// Count some pairs, drawn at random, by bucket.
+    fn sample(&self) -> Result<Bucketed> {
+        let words = philox(0, 0, &[0], 2 * SAMPLE)?;
+        let counts = parallel::share(words.chunks(1 << 15).collect(), empty, |counts: &mut Vec<u64>, words| {
+            for pair in words.chunks_exact(2) {
+                let (one, other) = (self.place(pair[0]), self.place(pair[1]));
+                let (one, other) = (one.min(other), one.max(other));
+                if other >= self.end[one] {
+                    let (a, b) = (self.rows(one..one + 1), self.rows(other..other + 1));
+                    let score = arch().dispatch(
+                        #[inline(always)]
+                        || dot(a, b),
+                    );
+                    counts[bucket(score) as usize] += 1;
+                }
+            }
+        });
+        Ok(Bucketed::new(&summed(counts), slack(self.dim)))
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // below the number of places
+    fn place(&self, word: u32) -> usize {
+        ((u64::from(word) * self.order.len() as u64) >> 32) as usize
+    }
+
+    fn rows(&self, places: Range<usize>) -> &[f32] {
+        &self.unit[places.start * self.dim..places.end * self.dim]
+    }
+
+    /// Every tile of the upper triangle, by its first row and first column.
+    fn tiles(&self) -> impl Iterator<Item = (usize, usize)> {
+        let count = self.order.len();
+        (0..count).step_by(ROWS).flat_map(move |row| (row..count).step_by(COLUMNS).map(move |column| (row, column)))
+    }
+
+    /// Look at all non-mated pairs once: count them by bucket, and return those of some stretches exactly, unless they
+    /// are too many (`None`).
+    fn survey(&self, asked: &[(usize, usize)]) -> Survey {
+        let (flags, held) = (buckets::flags(asked), AtomicUsize::new(0));
+        let start = || (Desk::default(), Survey { counts: empty(), span: Vec::new(), known: Some(Vec::new()) });
+        let parts = parallel::share(self.tiles().collect(), start, |(desk, survey), corner| {
+            let mut span = (u32::MAX, 0);
+            self.each_row(desk, corner, |buckets, place, first| {
+                let mut any = false;
+                for bucket in buckets {
+                    survey.counts[*bucket as usize] += 1;
+                    any |= flags[*bucket as usize];
+                    span = (span.0.min(*bucket), span.1.max(*bucket));
+                }
+                let Some(known) = survey.known.as_mut().filter(|_| any) else { return };
+                let before = known.len();
+                self.collect(&flags, buckets, place, first, known);
+                if held.fetch_add(known.len() - before, Ordering::Relaxed) > buckets::MOST {
+                    survey.known = None;
+                }
+            });
+            survey.span.push((corner, span));
+        });
+        let mut sum = Survey { counts: empty(), span: Vec::new(), known: Some(Vec::new()) };
+        for (_, part) in parts {
+            sum.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
+            sum.span.extend(part.span);
+            sum.known = sum.known.zip(part.known).map(|(all, part)| [all, part].concat());
+        }
+        sum
+    }
+
+    /// Return all non-mated pairs of the flagged buckets, looking only at tiles that hold some.
+    fn gather(&self, spans: &[Span], flags: &[bool]) -> Vec<Known> {
+        let holds = |span: &&Span| flags[span.1.0.min(span.1.1) as usize..=span.1.1 as usize].contains(&true);
+        let tiles = spans.iter().filter(holds).map(|span| span.0).collect();
+        let start = || (Desk::default(), Vec::new());
+        let parts = parallel::share(tiles, start, |(desk, known), corner| {
+            self.each_row(desk, corner, |buckets, place, first| self.collect(flags, buckets, place, first, known));
+        });
+        parts.into_iter().flat_map(|(_, known)| known).collect()
+    }
+
+    /// Give for each row of a tile the buckets of its non-mated pairs, the row's place, and that of the first column.
+    #[inline]
+    fn each_row(&self, desk: &mut Desk, (row, column): (usize, usize), mut look: impl FnMut(&[u32], usize, usize)) {
+        let count = self.order.len();
+        let (rows, columns) = (row..(row + ROWS).min(count), column..(column + COLUMNS).min(count));
+        desk.products.resize(rows.len() * columns.len(), 0.0);
+        tile(self.rows(rows.clone()), self.rows(columns.clone()), self.dim, &mut desk.products);
+        for (place, products) in rows.zip(desk.products.chunks_exact(columns.len())) {
+            let first = columns.start.max(self.end[place]);
+            if first < columns.end {
+                buckets::of_all(&products[first - columns.start..], &mut desk.buckets);
+                look(&desk.buckets, place, first);
+            }
+        }
+    }
+
+    /// Compute exactly what is flagged in a row.
+    fn collect(&self, flags: &[bool], buckets: &[u32], place: usize, first: usize, known: &mut Vec<Known>) {
+        for (other, &bucket) in (first..).zip(buckets) {
+            if flags[bucket as usize] {
+                let Pair { first, second, score } = self.pair(place, other);
+                known.push(Known { bucket, first, second, score });
+            }
+        }
+    }
+}
+
+/// A tile, and the lowest and highest bucket of its pairs.
+type Span = ((usize, usize), (u32, u32));
+
+/// What one look at all pairs finds.
+struct Survey {
+    counts: Vec<u64>,
+    span: Vec<Span>,
+    known: Option<Vec<Known>>,
+}
+
+/// A thread's room for a tile.
+#[derive(Default)]
+struct Desk {
+    products: Vec<f32>,
+    buckets: Vec<u32>,
+}
+
+/// Ranks between which a share of the highest scores begins in a sample, all but surely; none beyond an end.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // an estimate
+fn spread(share: f64, sample: usize) -> (Option<usize>, Option<usize>) {
+    let (centre, all) = (share * sample as f64, sample as f64);
+    let reach = SURE * (centre * (1.0 - share)).sqrt() + SURE;
+    let rank = |from_top: f64| (0.0..all).contains(&from_top).then(|| sample - 1 - from_top as usize);
+    (rank(centre + reach), rank(centre - reach))
+}
+
+fn empty() -> Vec<u64> {
+    vec![0; buckets::COUNT + 1]
+}
+
+fn summed(parts: Vec<Vec<u64>>) -> Vec<u64> {
+    let mut sum = empty();
+    for part in parts {
+        sum.iter_mut().zip(part).for_each(|(sum, count)| *sum += count);
+    }
+    sum
+}

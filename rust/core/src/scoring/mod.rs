@@ -1,0 +1,21 @@
+//! Cosines of embeddings: of a list of pairs, of all pairs, of a gallery and probes; and the error rates they make.
+//!
+//! Products are made in single precision, many at a time where that pays, and cannot be further from the cosine than
+//! [`embeddings::slack`]. Whatever lies that near to a threshold is computed again in double precision, so that counts,
+//! rates and thresholds are those of the float64 cosines, on every processor.
+
+mod all_pairs;
+mod blocks;
+mod buckets;
+mod embeddings;
+mod list;
+mod product;
+mod rates;
+mod search;
+
+pub use all_pairs::{AllPairs, Pair, rate_all_pairs};
+pub use blocks::Index;
+pub use embeddings::Embeddings;
+pub use list::{Method, Metric, score_pairs};
+pub use rates::{PairRates, rate_pairs};
+pub use search::{Found, search};
