@@ -6,20 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boundaries
+import boundaries_scoring
 import numpy as np
 import pytest
-from boundaries import RESULTS, TABLE, Case, Entry, public
+from boundaries import Case, Entry, public
 from numpy.typing import NDArray
 
 from sdx import _core
 from sdx.errors import DataError, SdxError
 
+TABLE = {**boundaries.TABLE, **boundaries_scoring.TABLE}
+RESULTS = (*boundaries.RESULTS, *boundaries_scoring.RESULTS)
 OTHER = {"float64": "float32", "float32": "float64", "int64": "int16", "int32": "int16", "bool": "u1", "uint8": "i1"}
 
 
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "set.bin").write_bytes(b"\x80\x02](U\x01aU\x01be](\x88e\x86.")
+    (tmp_path / "columns.txt").write_text("3 1 x\n5 0 y z\n")
     (tmp_path / "cut.bin").write_bytes(b"\x80\x02](U\x01aU")
     monkeypatch.chdir(tmp_path)
 

@@ -55,6 +55,25 @@ def select() -> Any:
     ]
 
 
+FACES = np.random.default_rng(4).normal(size=(1501, 65)).astype(np.float32)
+PEOPLE = np.arange(1501) // 5
+ONE, OTHER = np.random.default_rng(5).integers(0, 1501, (2, 200_003))
+ASKED = [1e-4, 1e-2, 0.5], [0.1, 0.3]
+
+
+def resampled() -> Any:
+    who = {"mated": PEOPLE[ONE] == PEOPLE[OTHER], "first": PEOPLE[ONE], "second": PEOPLE[OTHER]}
+    keys = {"seed": 1, "stream": 2, "replicates": 20}
+    score = _core.score_pairs(FACES, ONE, OTHER).astype(np.float64)
+    rates = _core.resample_pairs(score, **who, fmrs=ASKED[0], thresholds=ASKED[1], **keys)
+    return [rates, _core.resample_accuracy(2 - 2 * score, **who, protocol="exact", **keys)]
+
+
+def templates() -> Any:
+    options = {"count": 301, "norm_weighting": False, "flip": "none"}
+    return _core.aggregate_templates(FACES, PEOPLE, np.arange(1501) // 2, **options)
+
+
 INDEX = np.arange(-5, 1998)
 WORK: dict[str, Callable[[], Any]] = {
     "philox": lambda: _core.philox(1, 2, INDEX, 515),
@@ -65,6 +84,13 @@ WORK: dict[str, Callable[[], Any]] = {
     "ten folds": lambda: [_core.tenfold_accuracy(DISTANCE, MATED, each) for each in ("exact", "insightface")],
     "pool": pool,
     "selection": select,
+    "scores, dense": lambda: _core.score_pairs(FACES, ONE, OTHER, method="dense"),
+    "scores, sparse": lambda: _core.score_pairs(FACES, ONE, OTHER, "squared_l2", "sparse"),
+    "rates of a list": lambda: _core.rate_pairs(FACES, ONE, OTHER, PEOPLE[ONE] == PEOPLE[OTHER], *ASKED),
+    "rates of all pairs": lambda: _core.rate_all_pairs(FACES, PEOPLE, *ASKED, tail=5000),
+    "search": lambda: _core.search(FACES, FACES[:333] + 1, 20),
+    "resampled": resampled,
+    "templates": templates,
 }
 
 
