@@ -66,7 +66,12 @@ def resampled() -> Any:
     keys = {"seed": 1, "stream": 2, "replicates": 20}
     score = _core.score_pairs(FACES, ONE, OTHER).astype(np.float64)
     rates = _core.resample_pairs(score, **who, fmrs=ASKED[0], thresholds=ASKED[1], **keys)
-    return [rates, _core.resample_accuracy(2 - 2 * score, **who, protocol="exact", **keys)]
+    every = _core.rate_all_pairs(FACES, PEOPLE, [], tail=20_000)
+    halves = [half.copy() for pairs in (every.mated_pair, every.tail_pair) for half in pairs.T]
+    all_pairs = _core.resample_all_pairs(
+        PEOPLE, every.mated_score, *halves[:2], every.tail_score, *halves[2:], fmrs=[1e-3], thresholds=[0.5], **keys
+    )
+    return [rates, all_pairs, _core.resample_accuracy(2 - 2 * score, **who, protocol="exact", **keys)]
 
 
 def templates() -> Any:
