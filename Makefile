@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/core/src rust/py/src -name '*.rs' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench mutate-kernels compile-gate clean
+.PHONY: help setup demo test lint format bench bench-peers mutate-kernels compile-gate clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk 'BEGIN {FS = ":.*## "} {printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,8 +44,13 @@ format: $(STAMP) ## Format Python and Rust
 
 bench: $(STAMP) ## Benchmarks of a training step and of the Rust core (never run by the tests)
 	$(BIN)/pip install --quiet --editable '.[bench]'
-	$(BIN)/python -m pytest benches/bench_step.py --benchmark-columns=min,median,rounds
+	$(BIN)/python -m pytest benches/bench_step.py benches/bench_core.py --benchmark-columns=min,median,rounds $(if $(wildcard $(PEERS)),--peer-python $(PEERS))
 	cargo bench --manifest-path rust/Cargo.toml --package sdx-core
+
+PEERS := .venv-peers/bin/python
+bench-peers: ## An environment for `make bench` to compare the Rust core with cpprb, torchrl and FAISS
+	test -x $(PEERS) || $(PYTHON) -m venv .venv-peers
+	$(PEERS) -m pip install --quiet cpprb torchrl faiss-cpu
 
 mutate-kernels: $(STAMP) ## Plant faults into the Triton kernels, one at a time, and count those that the tests catch
 	$(BIN)/python tests/kernels/mutate.py
@@ -57,4 +62,4 @@ compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6 t
 	for arch in 80 90; do PYTHONPATH=kernels $(if $(TRITON),.venv-triton-$(TRITON),$(VENV))/bin/python tests/kernels/compile_gate.py $$arch || exit 1; done
 
 clean: ## Remove the environment and every build output
-	rm -rf $(VENV) .venv-triton-* rust/target dist
+	rm -rf $(VENV) .venv-peers .venv-triton-* rust/target dist

@@ -16,12 +16,17 @@ import torch
 
 from sdx import precision
 
+_OF_PARTIES = ("peers", "device_times", "bytes", "absent")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rows", type=Path, help="append one JSON line for each result to this file")
     parser.addoption("--peer-stylegan3", type=Path, help="a checkout of NVIDIA's stylegan3, a peer")
     parser.addoption("--batch", type=int, default=64, help="images of the kernel benches")
     parser.addoption("--gpu-batch", type=int, default=128, help="images of a step on a GPU")
+    parser.addoption("--full", action="store_true", help="the core's benches at full size, minutes a peer")
+    parser.addoption("--peer-python", type=Path, help="interpreter that has cpprb, torchrl and faiss")
+    parser.addoption("--threads", type=int, help="threads of each party of the core's benches, else all processors")
     parser.addoption("--embeddings", type=int, default=2**18, help="rows of the loss benches")
 
 
@@ -37,20 +42,37 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     for row in _rows(config):
         ratio = f"  {row['ratio']:.2f} of ours" if "ratio" in row else ""
+        memory = f"  {row['bytes'] / 1e6:,.0f} MB beyond the input" if "bytes" in row else ""
         terminalreporter.write_line(
-            f"{row['sizes']:6} {row['part']:14} {row['impl']:21} {row['p50'] * 1e3:9.2f} ms{ratio}"
+            f"{row['sizes']:6} {row['part']:14} {row['impl']:21} {row['p50'] * 1e3:9.2f} ms{ratio}{memory}"
         )
+    for bench in _benchmarks(config):
+        for peer, reason in bench.extra_info.get("absent", {}).items():
+            terminalreporter.write_line(f"{bench.group} {peer}: not measured, {reason}")
+        if "of_product_rate" in bench.extra_info:
+            share = bench.extra_info["of_product_rate"]
+            terminalreporter.write_line(f"{bench.group}: {share:.2f} of the rate of the faster bare product")
 
 
 def _rows(config: pytest.Config) -> Iterator[dict[str, Any]]:
     machine = _machine()
-    for bench in getattr(getattr(config, "_benchmarksession", None), "benchmarks", []):
-        about = {key: value for key, value in bench.extra_info.items() if key not in ("peers", "device_times")}
+    for bench in _benchmarks(config):
+        about = {key: value for key, value in bench.extra_info.items() if key not in _OF_PARTIES}
+        about = {**machine, **about}
+        held = {name: {"bytes": size} for name, size in bench.extra_info.get("bytes", {}).items()}
         ours = bench.extra_info.get("device_times") or list(bench.stats.data)
-        yield {**about, "impl": "ours", **_quantiles(ours), **machine}
+        yield {**about, "impl": "ours", **_quantiles(ours), **held.get("ours", {})}
         for peer, times in bench.extra_info["peers"].items():
             ratio = statistics.median(t / o for t, o in zip(times, ours, strict=True))
-            yield {**about, "impl": peer, **_quantiles(times), "ratio": round(ratio, 3), **machine}
+            yield {**about, "impl": peer, **_quantiles(times), "ratio": round(ratio, 3), **held.get(peer, {})}
+
+
+def _benchmarks(config: pytest.Config) -> list[Any]:
+    return [
+        bench
+        for bench in getattr(getattr(config, "_benchmarksession", None), "benchmarks", [])
+        if "peers" in bench.extra_info  # one that failed has none
+    ]
 
 
 def _quantiles(times: list[float]) -> dict[str, Any]:

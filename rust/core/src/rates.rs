@@ -98,7 +98,12 @@ impl<R: Ranked + ?Sized> Errors<'_, R> {
         let above = self.point(above);
         let last = |place: usize| place.checked_sub(1);
         let below = either(last(own).and_then(mated), last(other).and_then(nonmated), f64::max);
-        let gap = |point: &OperatingPoint| (point.fmr - point.fnmr).abs();
+        // Over one denominator: rates that are as close may not be so once they are rounded.
+        let share = |errors: usize, others: usize| errors as u128 * others as u128;
+        let gap = |point: &OperatingPoint| {
+            let fmr = share(point.false_matches, self.mated.len());
+            fmr.abs_diff(share(point.false_non_matches, self.nonmated.count()))
+        };
         match below.map(|threshold| self.point(threshold)) {
             Some(below) if gap(&below) < gap(&above) => below,
             _ => above,

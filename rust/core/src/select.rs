@@ -107,7 +107,7 @@ pub fn sample(priority: &[f32], chances: &Chances, rules: &Rules) -> Result<Vec<
         let words = philox::words(chances.seed, chances.stream, chances.number, attempt);
         let evenly = picks.made.len() >= by_priority;
         let Some(at) = tree.pick(words, evenly) else { break };
-        tree.set(at, 0);
+        tree.give(at, 0);
         picks.offer(at);
     }
     Ok(picks.made)

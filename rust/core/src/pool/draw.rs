@@ -24,10 +24,10 @@ impl LatentPool {
         for (choice, words) in words.as_chunks().0.iter().enumerate() {
             let Some(place) = self.tree.pick(*words, choice >= by_priority) else { break };
             drawn.push((place, self.tree.weight(place)));
-            self.tree.set(place, 0);
+            self.tree.give(place, 0);
         }
         for &(place, weight) in &drawn {
-            self.tree.set(place, weight);
+            self.tree.give(place, weight);
         }
         Ok(drawn.iter().map(|&(place, _)| self.id(place)).collect())
     }

@@ -138,15 +138,17 @@ impl LatentPool {
     pub fn observe(&mut self, id: &[i64], similarity: &[f32], images_seen: i64) -> Result<Vec<bool>> {
         check_similarity(similarity, self.config.students, id.len())?;
         check_images_seen(images_seen)?;
-        let mut known = Vec::with_capacity(id.len());
-        for (row, &name) in id.iter().enumerate() {
-            let place = self.place(name);
-            if let Some(place) = place {
-                self.note(place, similarity.iter().skip(row).step_by(id.len()).copied(), images_seen, false);
-            }
-            known.push(place.is_some());
+        // One thing at a time for all of them, for then the places, far apart in memory, are waited for together.
+        let places: Vec<Option<usize>> = id.iter().map(|&id| self.place(id)).collect();
+        let mut noted = Vec::with_capacity(id.len());
+        for (row, place) in places.iter().enumerate() {
+            let latest = similarity.iter().skip(row).step_by(id.len()).copied();
+            noted.extend(place.map(|place| (place, self.note(place, latest, images_seen, false))));
         }
-        Ok(known)
+        for (place, weight) in noted {
+            self.tree.set(place, weight);
+        }
+        Ok(places.iter().map(Option::is_some).collect())
     }
 
     /// Remove entries and return which ids were still in the pool.
@@ -184,6 +186,7 @@ impl LatentPool {
         let reliability = arrivals.reliability[row];
         let number = self.pushed;
         self.pushed += 1;
+        let mut vacated = None;
         if self.len() == self.config.capacity {
             let leaver = self.leaver(number)?;
             if self.config.eviction == Eviction::Easiest {
@@ -193,9 +196,10 @@ impl LatentPool {
                 }
             }
             evicted.push(self.id(leaver));
-            self.vacate(leaver);
+            self.clear(leaver);
+            vacated = Some(leaver);
         }
-        let place = self.tree.first_out().unwrap_or_else(|| self.grow());
+        let place = vacated.or_else(|| self.tree.first_out()).unwrap_or_else(|| self.grow());
         self.places[place] = Place {
             root: arrivals.lineage.root[row],
             last_visit: 0,
@@ -206,8 +210,8 @@ impl LatentPool {
             group: i32::try_from(arrivals.group[row]).unwrap_or(-1),
             hops: u8::try_from(arrivals.lineage.hops[row]).unwrap_or(0),
         };
-        self.tree.fill(place, 1, number);
-        self.note(place, similarity(), arrivals.images_seen, true);
+        let weight = self.note(place, similarity(), arrivals.images_seen, true);
+        self.tree.fill(place, weight, number);
         Some(self.id(place))
     }
 
@@ -232,8 +236,8 @@ impl LatentPool {
         place
     }
 
-    /// Note the similarities of a visit, the first one's as they are.
-    fn note(&mut self, place: usize, latest: impl Iterator<Item = f32>, images_seen: i64, first: bool) {
+    /// Note the similarities of a visit, the first one's as they are, and return the weight that they make.
+    fn note(&mut self, place: usize, latest: impl Iterator<Item = f32>, images_seen: i64, first: bool) -> u32 {
         let students = self.config.students;
         let smoothing = if first { 0.0 } else { self.config.smoothing };
         let (old, smoothed) = self.similarity[2 * students * place..][..2 * students].split_at_mut(students);
@@ -243,19 +247,23 @@ impl LatentPool {
             let mean = smoothing * *smoothed + (1.0 - smoothing) * latest;
             *smoothed = if smoothing == 0.0 { latest } else { mean.clamp(-MOST_COSINE, MOST_COSINE) };
         }
-        let hardness = priority(self.config.steer.of(smoothed), self.places[place].reliability);
-        self.tree.set(place, weight(hardness));
         let place = &mut self.places[place];
         place.visits = place.visits.saturating_add(1);
         place.last_visit = images_seen;
+        weight(priority(self.config.steer.of(smoothed), place.reliability))
     }
 
     fn vacate(&mut self, place: usize) {
+        self.clear(place);
+        self.tree.fill(place, 0, 0);
+    }
+
+    /// Forget what a place holds, all but its weight and age.
+    fn clear(&mut self, place: usize) {
         let students = 2 * self.config.students;
         self.chains.remove(self.places[place].chain);
         self.similarity[students * place..][..students].fill(0.0);
         let generation = (self.places[place].generation + 1) & 0x7fff_ffff;
         self.places[place] = Place { generation, ..VACANT };
-        self.tree.fill(place, 0, 0);
     }
 }
