@@ -89,7 +89,7 @@ class StudentConfig(Section):
 class SamplerConfig(Section):
     """Which latents are drawn: `fresh`, `resample` (SynthDistill), `pool`, or a class as `module:Name`."""
 
-    kind: str = "resample"
+    kind: str = "fresh"
     scale: float = Field(1.0, ge=0, description="lambda, size of the noise around a parent")
     unit: Literal["absolute", "rms"] = Field("rms", description="unit of scale: latent units, or rms(w - w_mean)")
     steer: str = Field("mean", description="whose similarity counts: mean, hardest, or a student's name")

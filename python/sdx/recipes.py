@@ -27,7 +27,7 @@ def demo() -> RunConfig:
         batch=64,
         source=SourceConfig(kind="stylegan2"),
         students=(SMALL,),
-        sampler=SamplerConfig(kind="resample", scale=0.3),
+        sampler=SamplerConfig(kind="fresh", scale=0.3),
         loss=LossConfig(kind="mse"),
         optimizer=OptimizerConfig(kind="adamw", lr=4e-3, weight_decay=1e-4, schedule="cosine", warmup=640),
         baselines=True,

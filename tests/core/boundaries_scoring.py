@@ -93,9 +93,8 @@ TABLE: dict[str, Entry] = {
             "mated": MATED,
             "fmrs": [0.1],
             "thresholds": [0.5],
-            "policy": "nearest",
         },
-        [*OUT_OF_RANGE, *ONE_KIND, *NO_RATE, ({"policy": "lowest"}, ConfigError)],
+        [*OUT_OF_RANGE, *ONE_KIND, *NO_RATE],
         FREE,
     ),
     "read_columns": Entry(
