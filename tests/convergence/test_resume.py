@@ -34,7 +34,9 @@ SOURCES = ("source=simface source.size=32 students.small.size=32", "source=style
 def _start(teacher: Path, folder: Path, source: str) -> "subprocess.Popen[bytes]":
     # Three batches: the first checkpoint lies between roots and their neighbours.
     keys = f"{source} images={IMAGES} batch={BATCH} checkpoint_every={3 * BATCH}"
-    off = f"eval=none baselines=false held_out=0 validate_every=none log_every={BATCH} teacher={teacher}"
+    off = (
+        f"sampler=resample eval=none baselines=false held_out=0 validate_every=none log_every={BATCH} teacher={teacher}"
+    )
     command = [sys.executable, "-m", "sdx", "train", "demo", *keys.split(), *off.split(), "--run-dir", str(folder)]
     log = (folder.parent / f"{folder.name}.log").open("ab")
     with log:

@@ -26,7 +26,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     artefact.save(
         folder / "teacher.safetensors", students.build("teacher", "small", 32, size=32).to_artefact(licence="MIT")
     )
-    keys = {"teacher": str(folder / "teacher.safetensors"), "source": "simface", "source.size": "32"}
+    keys = {"teacher": str(folder / "teacher.safetensors"), "sampler": "resample"}
+    keys |= {"source": "simface", "source.size": "32"}
     sizes = {"images": "64", "batch": "16", "students.small.size": "32", "held_out": "0", "validate_every": "none"}
     off = {"eval": "none", "baselines": "false"}
     run.train(config.override(recipes.get("demo"), keys | sizes | off), folder / "run")

@@ -56,7 +56,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["teacher=absent.safetensors"], "absent.safetensors"),
         (["teacher=cut.safetensors"], "cut.safetensors"),
         (["--run-dir", "file/run"], "use --run-dir"),
-        (["source=faces"], "use sampler=fresh"),
+        (["source=faces", "sampler=resample"], "use sampler=fresh"),
         (["source=absent.zip"], "absent.zip"),
         (["students.small.embedding=16"], "got 32 of the teacher and 16 of student small"),
     ],

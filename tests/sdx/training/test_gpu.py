@@ -27,6 +27,7 @@ pytestmark = [
 ]
 
 KEYS = {
+    "sampler": "resample",
     "images": "640",
     "batch": "32",
     "eval": "none",

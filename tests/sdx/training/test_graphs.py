@@ -248,6 +248,7 @@ def test_a_stored_target_needs_no_teacher() -> None:
 
 
 KEYS = {
+    "sampler": "resample",
     "images": "160",
     "batch": "16",
     "eval": "none",

@@ -45,7 +45,8 @@ class _Quiet:
         pass
 
 
-KEYS = {"device": "cuda", "images": "64", "batch": "8", "held_out": "4", "eval": "none", "baselines": "false"}
+SHORT = {"images": "64", "batch": "8", "held_out": "4", "eval": "none", "baselines": "false"}
+KEYS = SHORT | {"device": "cuda", "sampler": "resample"}
 STYLEGAN2 = {"source": "stylegan2", "students.small.size": "32"}
 
 

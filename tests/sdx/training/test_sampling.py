@@ -28,7 +28,9 @@ def source() -> LatentSource:
 
 
 def _resample(source: LatentSource, **keys: object) -> sampling.Sampler:
-    return sampling.build(SamplerConfig.model_validate({"unit": "absolute", **keys}), source, ["a", "b"], RANDOM)
+    return sampling.build(
+        SamplerConfig.model_validate({"kind": "resample", "unit": "absolute", **keys}), source, ["a", "b"], RANDOM
+    )
 
 
 def _latents(sampler: sampling.Sampler, sizes: list[int], cosine: float = 0.5) -> tuple[Tensor, Tensor]:

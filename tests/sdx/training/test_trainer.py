@@ -19,6 +19,7 @@ from sdx.weights.metadata import ArtefactMeta
 from sdx.weights.model import LoadedModel
 
 KEYS = {
+    "sampler": "resample",
     "source": "simface",
     "source.size": "32",
     "images": "96",
