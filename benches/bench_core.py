@@ -83,6 +83,11 @@ def _pairs(order: str) -> Callable[[Path, Sizes, Path | None], dict[str, Recipe]
     return recipes
 
 
+def _images(folder: Path, sizes: Sizes, python: Path | None) -> dict[str, Recipe]:
+    parties = {"ours": "core_workloads", "field script": "peers.field_script"}
+    return {name: Recipe(module, "images", {"folder": str(folder)}) for name, module in parties.items()}
+
+
 def _all_pairs(folder: Path, sizes: Sizes, python: Path | None) -> dict[str, Recipe]:
     ours = Recipe("core_workloads", "all_pairs", {"folder": str(folder)})
     return {"ours": ours, **_products(folder, "embedding", "embedding")}
@@ -140,6 +145,9 @@ WORKLOADS = {
     "curve": Workload(core_data.write_scores, _script("curve", "scores.npz"), lambda s: f"{s.pairs:,} scores", _same),
     "pairs by template": Workload(core_data.write_list, _pairs("major"), _list_size, _same, useful=_whole),
     "pairs shuffled": Workload(core_data.write_list, _pairs("shuffled"), _list_size, _same, useful=_whole),
+    "images to rates": Workload(
+        core_data.write_images, _images, lambda s: f"{s.images:,} images, {_list_size(s)}", _same, rounds=1
+    ),
     "all pairs": Workload(
         core_data.write_all_pairs, _all_pairs, lambda s: f"{s.all_pairs:,} x 512", _same, useful=_each_once
     ),

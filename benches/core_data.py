@@ -22,6 +22,7 @@ class Sizes:
         probes: templates on the other side.
         pairs: comparisons on the list.
         mated: comparisons among them that are of one person.
+        images: from which the templates are made.
         all_pairs: embeddings of which each is compared with each.
         enrolled: embeddings searched.
         searches: embeddings searched for.
@@ -32,16 +33,17 @@ class Sizes:
     probes: int
     pairs: int
     mated: int
+    images: int
     all_pairs: int
     enrolled: int
     searches: int
     field_step: int
 
 
-FULL = Sizes(3531, 19_593, 15_658_489, 19_557, 20_000, 100_000, 2000, field_step=10)
+FULL = Sizes(3531, 19_593, 15_658_489, 19_557, 469_375, 20_000, 100_000, 2000, field_step=10)
 """IJB-C's list of comparisons; the rest is of the same order."""
 
-QUICK = Sizes(1117, 6196, 1_565_849, 6185, 6000, 20_000, 500, field_step=1)
+QUICK = Sizes(1117, 6196, 1_565_849, 6185, 46_937, 6000, 20_000, 500, field_step=1)
 """A tenth of each."""
 
 
@@ -82,6 +84,28 @@ def write_list(folder: Path, sizes: Sizes) -> None:
     for name, column in columns.items():
         np.save(folder / f"major_{name}.npy", column)
         np.save(folder / f"shuffled_{name}.npy", column[order])
+
+
+def write_images(folder: Path, sizes: Sizes) -> None:
+    """Write the list, and images for its templates: ``image.npy``, ``image_template.npy``, ``image_media.npy``.
+
+    Each template has an image at least; three images in four share a medium, a video, with others of their template.
+    """
+    write_list(folder, sizes)
+    rng = np.random.default_rng(8)
+    count = sizes.gallery + sizes.probes
+    template = np.concatenate([np.arange(count), rng.integers(0, count, sizes.images - count)])
+    centre = np.load(folder / "template.npy")
+    image = rng.standard_normal((sizes.images, DIMENSION), np.float32)
+    image *= np.float32(0.7 * DIMENSION**-0.5)
+    for start in range(0, sizes.images, 1 << 16):
+        part = slice(start, start + (1 << 16))
+        image[part] += centre[template[part]]
+    still = rng.random(sizes.images) < 0.25
+    media = np.where(still, sizes.images + np.arange(sizes.images), 4 * template + rng.integers(0, 4, sizes.images))
+    np.save(folder / "image.npy", image)
+    np.save(folder / "image_template.npy", template)
+    np.save(folder / "image_media.npy", media)
 
 
 def write_all_pairs(folder: Path, sizes: Sizes) -> None:

@@ -79,6 +79,19 @@ def pairs(folder: str, order: str) -> Work:
     return lambda: rate(embedding, first, second, mated, list(FARS)), describe
 
 
+def images(folder: str) -> Work:
+    """Images to templates to the rates of the list."""
+    image, template, media = (np.load(Path(folder, f"image{part}.npy")) for part in ("", "_template", "_media"))
+    first, second, mated = (np.load(Path(folder, f"major_{name}.npy")) for name in PAIR_COLUMNS)
+    count = int(template.max()) + 1
+
+    def work() -> Any:
+        made = _core.aggregate_templates(image, template, media, count, norm_weighting=True, flip="none")
+        return _core.rate_pairs(made, first, second, mated, list(FARS))
+
+    return work, lambda result: {"auc": result.auc, "mated": result.mated, "nonmated": result.nonmated}
+
+
 def all_pairs(folder: str) -> Work:
     """Rates over each embedding with each."""
     rate = _core.rate_all_pairs

@@ -95,6 +95,22 @@ def pair_scores(embedding: NDArray[Any], first: NDArray[Any], second: NDArray[An
     return score
 
 
+def templates(image: NDArray[Any], template: NDArray[Any], media: NDArray[Any]) -> Floats:
+    """Unit templates, float64: for each, its images are looked up, each medium's mean taken, and the means added."""
+    ids = np.unique(template)
+    found = np.zeros((len(ids), image.shape[1]))
+    for row, number in enumerate(ids):
+        (place,) = np.where(template == number)
+        own, of_media = image[place], media[place]
+        means = []
+        for medium, count in zip(*np.unique(of_media, return_counts=True), strict=True):
+            (within,) = np.where(of_media == medium)
+            means.append(own[within] if count == 1 else np.mean(own[within], axis=0, keepdims=True))
+        found[row] = np.sum(np.concatenate(means), axis=0)
+    unit: Floats = found / np.linalg.norm(found, axis=1, keepdims=True)
+    return unit
+
+
 def tenfold(path: str) -> Work:
     """Ten-fold accuracy, TAR at FAR 1e-3 and the table, of distances and labels in an .npz file."""
     file = np.load(path)
@@ -114,11 +130,22 @@ def curve(path: str) -> Work:
 
 
 def pairs(folder: str, order: str, step: int = 1) -> Work:
-    """Scores and table of every ``step``-th pair of templates; see `core_workloads.ijbc`."""
+    """Scores and table of every ``step``-th pair of templates; see `core_data.write_list`."""
     embedding = np.load(Path(folder, "template.npy"))
     first, second, mated = (np.load(Path(folder, f"{order}_{name}.npy"))[::step].copy() for name in PAIR_COLUMNS)
 
     def work() -> Any:
         return table(pair_scores(embedding, first, second), mated)
+
+    return work, lambda result: result
+
+
+def images(folder: str) -> Work:
+    """Images to templates to scores and table; see `core_data.write_images`."""
+    image, template, media = (np.load(Path(folder, f"image{part}.npy")) for part in ("", "_template", "_media"))
+    first, second, mated = (np.load(Path(folder, f"major_{name}.npy")) for name in PAIR_COLUMNS)
+
+    def work() -> Any:
+        return table(pair_scores(templates(image, template, media), first, second), mated)
 
     return work, lambda result: result
