@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -108,14 +109,19 @@ def _faces(
 
 
 def _json(found: Calibration) -> dict[str, object]:
-    return {**found.operating.model_dump(), "support": found.support, "mated": found.mated, "fnmr": found.fnmr}
+    return {**found.operating.model_dump(), "support": found.support, "mated": found.mated, "fnmr": found.fnmr} | {
+        "fnmr_interval": None if found.fnmr_interval is None else asdict(found.fnmr_interval)
+    }
 
 
 def _told(name: str, found: Calibration) -> str:
     at = found.operating
+    mated = ""
+    if found.fnmr is not None and (span := found.fnmr_interval) is not None:
+        low, high = 100 * span.low, 100 * span.high
+        mated = f"; FNMR {100 * found.fnmr:.3f} % ({low:.3f} to {high:.3f}) of {found.mated:,} mated pairs"
     low, high = at.interval
     kind = "other people drawn" if at.interval_kind == "subjects" else "pair-level"
-    mated = "" if found.fnmr is None else f"; FNMR {100 * found.fnmr:.3f} % of {found.mated:,} mated pairs"
     return (
         f"{name}: accept from cosine {at.threshold:.6f}; FMR {MARKS[found.support]}{at.attained_fmr:.3g} "
         f"({at.false_matches:,} of {at.pairs:,} non-mated pairs, 95 % {low:.3g} to {high:.3g}, {kind}){mated}; "

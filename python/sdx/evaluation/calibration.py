@@ -52,12 +52,14 @@ class Calibration:
         support: by the false matches that can occur at the asked rate, see `sdx.evaluation.support`.
         mated: mated pairs among the faces, 0 where every face is another person.
         fnmr: share of them that the threshold rejects, None without any.
+        fnmr_interval: 95 % interval of ``fnmr``, None likewise.
     """
 
     operating: OperatingThreshold
     support: Support
     mated: int
     fnmr: float | None
+    fnmr_interval: Interval | None
 
 
 def of_set(model: Embedder, dataset: VerificationSet, *, flip: bool = False) -> Faces:
@@ -114,7 +116,8 @@ def calibrate(faces: Faces, fmr: float) -> Calibration:
         )
     found = _core.rate_all_pairs(faces.descriptor, faces.subject, [fmr], tail=int(fmr * pairs) + 2)
     (point,) = found.points
-    interval = _interval(faces, found, point)
+    replicates = _resample(faces, found, point.threshold)
+    interval = intervals.of_rate(point.false_matches, found.nonmated, replicates.fixed_fmr[0])
     operating = OperatingThreshold(
         threshold=point.threshold,
         flip=faces.flip,
@@ -127,15 +130,18 @@ def calibrate(faces: Faces, fmr: float) -> Calibration:
         data=faces.name,
         data_sha256=faces.sha256,
     )
-    return Calibration(operating, allowed, found.mated, point.fnmr if found.mated else None)
+    if not found.mated:
+        return Calibration(operating, allowed, 0, None, None)
+    rejected = intervals.of_rate(point.false_non_matches, found.mated, replicates.fixed_fnmr[0])
+    return Calibration(operating, allowed, found.mated, point.fnmr, rejected)
 
 
-def _interval(faces: Faces, found: _core.AllPairs, point: _core.OperatingPoint) -> Interval:
-    """The FMR at the threshold when other people are drawn."""
+def _resample(faces: Faces, found: _core.AllPairs, threshold: float) -> _core.Replicates:
+    """The errors at the threshold when other people are drawn."""
     (mated_first, mated_second), (first, second) = (
         np.ascontiguousarray(pair.T) for pair in (found.mated_pair, found.tail_pair)
     )
-    replicates = _core.resample_all_pairs(
+    return _core.resample_all_pairs(
         faces.subject,
         found.mated_score,
         mated_first,
@@ -144,12 +150,11 @@ def _interval(faces: Faces, found: _core.AllPairs, point: _core.OperatingPoint) 
         first,
         second,
         fmrs=[],
-        thresholds=[point.threshold],
+        thresholds=[threshold],
         seed=0,
         stream=Stream.BOOTSTRAP,
         replicates=intervals.REPLICATES,
     )
-    return intervals.of_rate(point.false_matches, found.nonmated, replicates.fixed_fmr[0])
 
 
 def write(path: Path, out: Path, operating: OperatingThreshold) -> None:

@@ -69,6 +69,7 @@ def test_the_threshold_is_that_of_all_pairs_and_goes_into_the_file(folder, tmp_p
     assert (told["false_matches"], told["pairs"], told["mated"]) == (accepted, (~mated).sum(), 30)
     assert told["attained_fmr"] == accepted / (~mated).sum()
     assert told["fnmr"] == (cosine[mated] < kept[0]).mean()
+    assert told["fnmr_interval"]["low"] <= told["fnmr"] <= told["fnmr_interval"]["high"]
     assert told["interval"][0] < told["attained_fmr"] < told["interval"][1]
     assert told["interval_kind"] == "subjects"
 
