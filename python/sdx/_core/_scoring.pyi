@@ -120,5 +120,5 @@ def search(
     """Return the `count` nearest rows of `gallery` [G, D] for each of `probe` [Q, D]: int64 and float64 [Q, count].
 
     Row numbers and cosines, nearest first, the lower number of equals first. Memory beyond the input: the rows of both
-    once more, 32 bytes a cosine found, and candidates of 8,192 probes at a time. ConfigError for a count outside [1, G].
+    once more, 32 bytes a cosine found, candidates of 8,192 probes at a time. ConfigError for a count outside [1, G].
     """
