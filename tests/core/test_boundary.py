@@ -107,6 +107,15 @@ def test_results_are_moved_and_inputs_looked_at():
     assert looked < 2**24  # far below the 72 MiB of the two arrays
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/self/status is Linux's")
+def test_a_search_holds_candidates_of_some_probes_alone():
+    setup = (
+        "g, q = np.random.default_rng(0).standard_normal((2, 100_000, 4)).astype('f4'); _core.search(g[:9], q[:9], 1)"
+    )
+    searched = peak_growth(setup, "_core.search(g, q, 1)")
+    assert searched < 2**26  # all the candidates of all probes would be 200 MiB
+
+
 def test_other_threads_run_meanwhile():
     ended = threading.Event()
     started = time.monotonic()

@@ -96,6 +96,20 @@ def test_a_whole_gallery_can_be_ranked_and_equals_keep_their_order() -> None:
     assert score[0, -1] == -1
 
 
+def test_many_probes_are_answered_in_their_order() -> None:
+    turn = np.arange(9_000) * (2 * np.pi / 9_000)
+    probe = np.stack([np.cos(turn), np.sin(turn)], 1).astype(np.float32)
+    index, score = _core.search(np.ascontiguousarray(probe[::-1]), probe, 1)
+    assert index[:, 0].tolist() == [*range(8_999, -1, -1)]
+    np.testing.assert_allclose(score, 1, atol=1e-15)
+
+
+def test_a_tail_that_is_too_long_is_told_as_such() -> None:
+    rows = np.random.default_rng(0).standard_normal((3_000, 2)).astype(np.float32)
+    with pytest.raises(DataError, match="or in the tail, got 4498500: ask for a lower rate or a shorter tail"):
+        _core.rate_all_pairs(rows, np.arange(3_000), [], tail=4_498_500)
+
+
 E_ = np.eye(4, dtype=np.float32)
 I_ = np.array([0, 1])
 M_ = np.array([True, False])

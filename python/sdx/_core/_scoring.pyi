@@ -109,7 +109,7 @@ def rate_all_pairs(
 ) -> AllPairs:
     """Return the error rates over every pair of rows of `embedding` [N, D], mated where `subject` [N] is the same.
 
-    With the `tail` highest non-mated pairs, or all if there are fewer. Memory beyond the input: the rows once more, 16
+    With the `tail` highest non-mated pairs, or all if there are fewer. Memory beyond the input: the rows once more, 40
     bytes a mated pair, and 24 for each of the pairs in the tail or within rounding of a threshold. DataError for no
     non-mated pair, or a rate or threshold out of range, too.
     """
@@ -119,5 +119,6 @@ def search(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the `count` nearest rows of `gallery` [G, D] for each of `probe` [Q, D]: int64 and float64 [Q, count].
 
-    Row numbers and cosines, nearest first, the lower number of equals first. ConfigError for a count outside [1, G].
+    Row numbers and cosines, nearest first, the lower number of equals first. Memory beyond the input: the rows of both
+    once more, 32 bytes a cosine found, candidates of 8,192 probes at a time. ConfigError for a count outside [1, G].
     """

@@ -32,9 +32,9 @@ _FACES = 10_000
     metavar="IDS.npy",
     help="Who is in each image of a .bin file, in file order.",
 )
-@click.option("--source", help="Draw faces instead, each of another person; as source= of sdx train.")
+@click.option("--source", help="Draw faces instead, each of another person or label; as source= of sdx train.")
 @click.option("--faces", type=click.IntRange(2, 2**24), help=f"How many to draw.  [default: {_FACES:,}]")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0, 2**63 - 1))
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of the faces drawn.  [default: 0]")
 @click.option("--flip", is_flag=True, help="Add the embedding of the mirror image.")
 @click.option("--own", multiple=True, metavar="MODULE:NAME", help="Network of your own that MODEL may be made of.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write another file and keep MODEL's.")
@@ -47,7 +47,7 @@ def calibrate(
     subjects: Path | None,
     source: str | None,
     faces: int | None,
-    seed: int,
+    seed: int | None,
     flip: bool,
     own: tuple[str, ...],
     out: Path | None,
@@ -64,12 +64,15 @@ def calibrate(
         networks.own.allow(architecture)
     if (data is None) == (source is None):
         raise ConfigError("expected --data SET or --source SOURCE, one of them: where faces come from")
-    if source is None and faces is not None:
-        raise ConfigError("expected --faces with --source, got it with --data, whose images are all taken")
+    for name, value in (("--faces", faces), ("--seed", seed)):
+        if source is None and value is not None:
+            raise ConfigError(f"expected {name} with --source, got it with --data, whose images are all taken")
+    if data is None and subjects is not None:
+        raise ConfigError("expected --subjects with --data FILE.bin, got it with --source, whose people are its own")
     places = _places(model, out, dry_run)
     done = []
     for place, loaded in zip(places, models.load(model), strict=True):
-        found = calibration.calibrate(_faces(loaded, data, subjects, source, faces or _FACES, seed, flip), fmr)
+        found = calibration.calibrate(_faces(loaded, data, subjects, source, faces or _FACES, seed or 0, flip), fmr)
         done.append((loaded.name, found, place))
         if place is not None:
             calibration.write(*place, found.operating)

@@ -27,10 +27,42 @@ def opened(path: Path, most_bytes: int) -> Iterator[Mapping[str, NDArray[Any]]]:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-        if size > most_bytes:
-            raise DataError(f"{path}: expected at most {most_bytes:,} bytes of arrays, got {size:,}")
-        with np.load(path, allow_pickle=False) as file:
-            yield file
-    # What zipfile and numpy raise for damaged files, unknown compressions, pickles, and headers that promise too much.
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
-        raise DataError(f"{path}: expected an .npz file of plain arrays, got {error}") from error
+        file = None if size > most_bytes else np.load(path, allow_pickle=False)
+    except Exception as error:  # see `_Arrays`
+        raise _refused(path, error) from error
+    if file is None:
+        raise DataError(f"{path}: expected at most {most_bytes:,} bytes of arrays, got {size:,}")
+    with file:
+        yield _Arrays(path, file)
+
+
+class _Arrays(Mapping[str, NDArray[Any]]):
+    """An open file's arrays.
+
+    A damaged one raises whatever zipfile, its decompressors, or the tokenizer and parser behind numpy's headers do:
+    there is no list of it, so everything is caught, around the reading and nothing else.
+    """
+
+    def __init__(self, path: Path, file: Mapping[str, Any]) -> None:
+        self._path, self._file = path, file
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._file:
+            raise KeyError(name)
+        try:
+            found = self._file[name]
+        except Exception as error:
+            raise _refused(self._path, error) from error
+        if not isinstance(found, np.ndarray):  # numpy gives the bytes of an entry that is no .npy file
+            raise _refused(self._path, f"an entry {name} that is none")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._file)
+
+    def __len__(self) -> int:
+        return len(self._file)
+
+
+def _refused(path: Path, got: object) -> DataError:
+    return DataError(f"{path}: expected an .npz file of plain arrays, got {got}")

@@ -77,24 +77,35 @@ def of_set(model: Embedder, dataset: VerificationSet, *, flip: bool = False) -> 
 def of_source(
     model: Embedder, source: LatentSource | IndexSource, count: int, *, seed: int, flip: bool = False
 ) -> Faces:
-    """Return the embeddings of ``count`` faces that no run trains on, each taken for another person.
+    """Return the embeddings of ``count`` faces that no run trains on, each of another person unless labels say whose.
 
     Args:
         model: what embeds.
-        source: where they come from; two root latents are two people.
+        source: where they come from; two root latents are two people, and so are two labels.
         count: how many.
         seed: that the source was built with, for the name.
         flip: add the mirror image's embedding.
+
+    Raises DataError for a source that gives a face twice, as one of few files does: it would match itself.
     """
-    checksum, found = hashlib.sha256(), []
+    checksum, found, subject = hashlib.sha256(), [], []
+    distinct: set[bytes] = set()
     for start in range(0, count, BATCH):
         index = torch.arange(HELD_OUT + start, HELD_OUT + min(start + BATCH, count))
-        face = sources.by_number(source, index).face.cpu()
+        batch = sources.by_number(source, index)
+        face = batch.face.cpu()
         checksum.update(face.numpy().tobytes())
+        distinct.update(hashlib.sha256(one.tobytes()).digest() for one in face.numpy())
+        if len(distinct) < start + len(face):
+            raise DataError(
+                f"{source.name}: expected {count:,} faces that differ, got {len(distinct):,} among the first "
+                f"{start + len(face):,} that no run trains on: take no more than those, or another source"
+            )
+        subject.append((index - HELD_OUT if batch.label is None else batch.label.cpu()).numpy())
         views = [face, face.flip(3)] if flip else [face]
         found.append(torch.stack([model.embed(view, source.frame) for view in views]).float().cpu().numpy())
     name = f"{count:,} faces drawn from {source.name}, seed {seed}"
-    return Faces(name, _sum(np.concatenate(found, 1)), np.arange(count), checksum.hexdigest(), flip)
+    return Faces(name, _sum(np.concatenate(found, 1)), np.concatenate(subject), checksum.hexdigest(), flip)
 
 
 def calibrate(faces: Faces, fmr: float) -> Calibration:

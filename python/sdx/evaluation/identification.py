@@ -172,6 +172,8 @@ def _search(templates: Templates, gallery: Roster, probes: Roster, rank: int) ->
 
 def _mates(gallery: Roster, probes: Roster) -> NDArray[np.int64]:
     """Return the row of each probe's mate, int64 [Q], -1 where it has none."""
+    if not len(gallery):
+        raise DataError(f"{gallery.name}: expected templates to search, got none")
     order = np.argsort(gallery.subject, kind="stable")
     subject = gallery.subject[order]
     again = np.flatnonzero(subject[1:] == subject[:-1])
@@ -234,6 +236,8 @@ def legacy(templates: Templates, galleries: Sequence[Roster], probes: Roster) ->
     Raises DataError as `identify`, and for a probe without a mate. Source: InsightFace
     ``recognition/_evaluation_/ijb/ijb_1n.py`` (protocol only).
     """
+    if not galleries or not len(probes):
+        raise DataError(f"expected a gallery and a probe, got {len(galleries)} and {len(probes)}")
     both = Roster(
         " + ".join(gallery.name for gallery in galleries),
         np.concatenate([gallery.template for gallery in galleries]),
@@ -259,7 +263,8 @@ def legacy(templates: Templates, galleries: Sequence[Roster], probes: Roster) ->
         place[part] = (cosine >= own[part, None]).sum(1)
         cosine[rows, mate[part]] = -np.inf
         highest = np.concatenate([highest, cosine.ravel()])
-        highest = np.sort(np.partition(highest, -max(keep.values()))[-max(keep.values()) :])[::-1]
+        kept = min(max(keep.values()), len(highest))
+        highest = np.sort(np.partition(highest, -kept)[-kept:])[::-1]
     threshold = {name: float(highest[k - 1]) for name, k in keep.items()}
     return LegacyResult(
         name=templates.name,

@@ -59,7 +59,8 @@ def read_images(folder: Path) -> ImageList:
         line = next(at for at, (one, other) in enumerate(both) if one != other)
         one, other = both[line]
         raise DataError(f"{marks}: expected the images of {path.name}, {one} in line {line + 1}, got {other}")
-    score = numbers.pop().astype(np.float32)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused where it is used
+        score = numbers.pop().astype(np.float32)
     if (score < 0).any():
         bad = int((score < 0).argmax())
         raise DataError(f"{marks}: expected detector scores of at least 0, got {score[bad]} in line {bad + 1}")

@@ -72,7 +72,8 @@ class TemplateFile:
         with arrays.opened(self.path, _MOST_BYTES) as file:
             first, second = self._integers(file, "first"), self._integers(file, "second")
             mated = self._array(file, "mated")
-        if not (first.shape == second.shape == mated.shape and len(first)) or not np.isin(mated, (0, 1)).all():
+        is_label = mated.dtype.kind in "biuf" and np.isin(mated, (0, 1)).all()
+        if not (is_label and first.shape == second.shape == mated.shape and len(first)):
             raise DataError(
                 f"{self.path}: expected two templates and a label, 0 or 1, a pair, got {len(first)} and {len(second)} "
                 f"templates and labels {_form(mated)}"
@@ -103,6 +104,8 @@ class TemplateFile:
         found = self._array(file, kind)
         if found.ndim != 1 or found.dtype.kind not in "iu":
             raise DataError(f"{self.path}: expected {kind} as whole numbers of one dimension, got {_form(found)}")
+        if found.dtype == np.uint64 and found.max(initial=0) > np.iinfo(np.int64).max:
+            raise DataError(f"{self.path}: expected {kind} as numbers below 2^63, got {found.max()}")
         return np.ascontiguousarray(found, np.int64)
 
 

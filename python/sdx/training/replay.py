@@ -107,7 +107,10 @@ class Replay:
         index = sampling.numbers(self._kind, self._batch, np.arange(first, first + self._batch))
         latent = None
         if isinstance(self._source, LatentSource):
-            latent = self._lineage(index).latent(self._source, self._random)
+            with np.errstate(over="ignore"):
+                latent = self._lineage(index).latent(self._source, self._random)
+            if not bool(latent.isfinite().all()):
+                raise DataError(f"{self._path}: expected steps to finite latents, got one beyond float32")
         root = torch.full((len(index),), -1), torch.zeros(len(index))  # what draws does not look at parents
         return self._frozen(Proposal(torch.from_numpy(index), latent, *root)).face.cpu()
 

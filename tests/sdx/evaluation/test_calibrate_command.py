@@ -10,11 +10,14 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from sdx import sources
 from sdx.cli.calibrate import calibrate
 from sdx.cli.evaluate import evaluate
+from sdx.config import SourceConfig
 from sdx.errors import ArtefactError, ConfigError, DataError
 from sdx.evaluation import calibration, datasets, models
 from sdx.evaluation.embed import embed
+from sdx.random import Philox
 from sdx.weights import artefact, registry
 
 
@@ -102,6 +105,26 @@ def test_drawn_faces_are_each_another_person_and_the_same_for_a_seed(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_source_of_few_faces_gives_none_twice(tmp_path):
+    random = np.random.default_rng(2)
+    for number in range(200):  # ten of which no run trains on
+        Image.fromarray(random.integers(0, 255, (32, 32, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    ask = ("simface-teacher", "--source", tmp_path, "--fmr", 0.1, "--dry-run", "--json")
+    with pytest.raises(DataError, match="expected 12 faces that differ, got 10 among the first 12 that no run trains"):
+        _run(*ask, "--faces", 12)
+    (told,) = json.loads(_run(*ask, "--faces", 10).stdout)["results"]
+    assert told["pairs"] == 45
+
+
+def test_faces_of_one_label_are_one_person():
+    source = sources.build(SourceConfig(kind="simface-labelled", size=64, identities=6, views=1), Philox(0))
+    (teacher,) = models.load("simface-teacher")
+    faces = calibration.of_source(teacher, source, 15, seed=0)
+    assert faces.subject.tolist() == [*range(6), *range(6), 0, 1, 2]
+    found = calibration.calibrate(faces, 0.05)
+    assert (found.mated, found.operating.pairs) == (3 * 3 + 3, 15 * 14 // 2 - 12)
+
+
 def test_the_report_names_what_it_rests_on(folder, tmp_path):
     out = tmp_path / "model.safetensors"
     result = _run("simface-teacher", *_people(folder), "--fmr", 0.05, "--out", out)
@@ -125,6 +148,8 @@ def test_a_file_of_its_own_is_written_in_place(folder, tmp_path):
         (["simface-teacher", "--fmr", 0.1, "--dry-run"], ConfigError, "--data SET or --source SOURCE, one of them"),
         (["simface-teacher", "--fmr", 0.1, "--data", "x", "--source", "y"], ConfigError, "one of them"),
         (["simface-teacher", "--fmr", 0.1, "--data", "x", "--faces", 9], ConfigError, "--faces with --source"),
+        (["simface-teacher", "--fmr", 0.1, "--data", "x", "--seed", 0], ConfigError, "--seed with --source"),
+        (["simface-teacher", "--fmr", 0.1, "--source", "x", "--subjects", __file__], ConfigError, "--subjects with"),
         (["simface-teacher", "--fmr", 0.1, "--source", "simface"], ConfigError, "expected --out FILE, for a built-in"),
         (["edgeface:x.pt", "--fmr", 0.1, "--source", "simface"], ConfigError, "give --dry-run"),
         (["nobody", "--fmr", 0.1, "--source", "simface", "--dry-run"], ArtefactError, "no model 'nobody'"),

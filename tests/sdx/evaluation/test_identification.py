@@ -174,6 +174,19 @@ def test_in_the_older_way_a_mate_must_score_above_the_threshold() -> None:
     assert (result.cmc["1"], result.cmc["5"]) == (0.5, 1.0)
 
 
+def test_the_older_way_with_few_templates_and_many_probes() -> None:
+    count = 5200  # a tenth of them is more than the first 512 probes have scores
+    unit = np.eye(2, dtype=np.float32)[np.arange(count) % 2]
+    templates = Templates("x", Weighting(), 1, np.arange(count), unit)
+    one = Roster("g", np.arange(1), np.arange(1))
+    result = legacy(
+        templates,
+        [one, Roster("h", np.arange(1, 2), np.arange(1, 2))],
+        Roster("p", np.arange(count), np.arange(count) % 2),
+    )
+    assert (result.cmc["1"], result.recall["1e-1"], result.threshold["1e-1"]) == (1.0, 1.0, 0.0)
+
+
 def test_what_cannot_be_searched() -> None:
     made, galleries, probes = _case(World())
     first = galleries[0]
@@ -192,3 +205,11 @@ def test_what_cannot_be_searched() -> None:
         legacy(made, galleries[:1], probes)
     with pytest.raises(DataError, match="got two of subject"):
         legacy(made, [first, first], probes)
+    none = Roster("empty", np.empty(0, np.int64), np.empty(0, np.int64))
+    with pytest.raises(DataError, match="empty: expected templates to search, got none"):
+        identify(made, [none], probes)
+    with pytest.raises(DataError, match="empty: expected templates to search, got none"):
+        legacy(made, [none], probes)
+    for given_galleries, given_probes in (([], probes), (galleries, none)):
+        with pytest.raises(DataError, match="expected a gallery and a probe"):
+            legacy(made, given_galleries, given_probes)

@@ -126,6 +126,9 @@ def test_a_gallery_of_everyone_has_no_open_set(world: World, tmp_path: Path) -> 
         ("templates", {"template": np.zeros(2, int), "media": np.zeros(3, int)}, "[2, 3]"),
         ("pairs", {"label": np.zeros(1)}, "first or p1, got label"),
         ("pairs", {"label": np.full(1, 2), "p1": [1], "p2": [1]}, "a label, 0 or 1"),
+        ("pairs", {"label": np.zeros(1, "V4"), "p1": [1], "p2": [1]}, "labels |V4 [1]"),
+        ("pairs", {"label": np.ones(1, "m8[s]"), "p1": [1], "p2": [1]}, "labels timedelta64[s] [1]"),
+        ("pairs", {"label": np.ones(1), "p1": np.array([2**64 - 1], np.uint64), "p2": [1]}, "got 18446744073709551615"),
         ("pairs", {"label": np.zeros(2), "p1": [1], "p2": [1]}, "got 1 and 1 templates and labels float64 [2]"),
     ],
 )
@@ -149,6 +152,19 @@ def test_numbers_beyond_float32_are_no_embeddings(world: World, tmp_path: Path) 
     np.savez(tmp_path / "huge.npz", embs=world.face.astype(np.float64) * 1e300)
     with pytest.raises(DataError, match="NaN or infinity for image"):
         _run("eval-templates", "huge.npz", "--meta", ".", "--flip", "none")
+
+
+def test_a_score_beyond_float32_ends_in_one_line(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    (marks,) = Path("meta").glob("*_name_5pts_score.txt")
+    first, rest = marks.read_text().split("\n", 1)
+    marks.write_text(f"{first.rpartition(' ')[0]} 1e300\n{rest}")
+    monkeypatch.setattr("sys.argv", ["sdx", "eval-templates", "e.npz", "--meta", "."])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not recwarn.list
 
 
 def test_a_script_without_a_name_ends_in_one_line(

@@ -278,3 +278,20 @@ def test_another_number_of_threads_is_remarked(copy: Path) -> None:
         Replay(copy).remark
         == f"drawn with threads {torch.get_num_threads()}, trained with 64: the last bits may differ"
     )
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b"[1]\n", b"7\n", b"[" * 100_000], ids=["bytes", "list", "number", "deep"]
+)
+def test_metrics_that_are_none_are_not_remarked_on(copy: Path, content: bytes) -> None:
+    (copy / "metrics.jsonl").write_bytes(content)
+    assert Replay(copy).remark is None
+
+
+def test_a_step_beyond_all_numbers_is_refused(copy: Path) -> None:
+    path = copy / ledger.NAME
+    records = np.frombuffer(path.read_bytes()[16:], ledger.RECORD).copy()
+    records[63]["parent"], records[63]["scale"] = 3, 3e38
+    path.write_bytes(path.read_bytes()[:16] + records.tobytes())
+    with pytest.raises(DataError, match="expected steps to finite latents, got one beyond float32"):
+        Replay(copy).ancestry(63)

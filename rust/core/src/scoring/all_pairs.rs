@@ -51,7 +51,7 @@ pub struct AllPairs {
 /// Return the error rates over every pair of embeddings: at asked FMRs (never above them) and at asked thresholds, with
 /// the `tail` highest non-mated pairs.
 ///
-/// Memory beyond the input: as much again for the directions, 16 bytes a mated pair, 24 for each of the pairs within
+/// Memory beyond the input: as much again for the directions, 24 bytes a mated pair, 24 for each of the pairs within
 /// rounding of a threshold or in the tail, and no table of scores. Counts, rates and thresholds are those of the cosines
 /// in double precision.
 ///
@@ -138,15 +138,23 @@ impl<'a> World<'a> {
         let total: usize = self.end.iter().enumerate().map(|(place, end)| end - place - 1).sum();
         let mut all = Vec::new();
         all.try_reserve_exact(total).map_err(|_| Error::TooLarge { rows: total, count: 1 })?;
-        let chunks = (0..self.end.len()).step_by(ROWS).map(|start| start..(start + ROWS).min(self.end.len()));
-        let found = parallel::share(chunks.collect(), Vec::new, |found, places| {
-            for place in places {
-                found.extend((place + 1..self.end[place]).map(|other| self.pair(place, other)));
-            }
-        });
-        for part in found {
-            all.extend(part);
+        all.resize(total, Pair { first: 0, second: 0, score: 0.0 });
+        let (mut work, mut rest) = (Vec::new(), all.as_mut_slice());
+        for start in (0..self.end.len()).step_by(ROWS) {
+            let places = start..(start + ROWS).min(self.end.len());
+            let size = places.clone().map(|place| self.end[place] - place - 1).sum();
+            let (here, behind) = rest.split_at_mut(size);
+            work.push((places, here));
+            rest = behind;
         }
+        parallel::share(
+            work,
+            || (),
+            |(), (places, here): (Range<usize>, &mut [Pair])| {
+                let pairs = places.flat_map(|place| (place + 1..self.end[place]).map(move |other| (place, other)));
+                here.iter_mut().zip(pairs).for_each(|(here, (place, other))| *here = self.pair(place, other));
+            },
+        );
         all.sort_unstable_by(|a, b| a.score.total_cmp(&b.score).then((a.first, a.second).cmp(&(b.first, b.second))));
         Ok(all)
     }

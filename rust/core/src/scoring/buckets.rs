@@ -249,8 +249,8 @@ pub fn flags(stretches: &[(usize, usize)]) -> Vec<bool> {
 /// Refuse to compute so many exactly.
 fn too_many<T>(total: usize) -> Result<T> {
     Err(Error::Data {
-        expected: format!("at most {MOST} pairs within rounding of a threshold"),
-        got: format!("{total}: ask for a lower rate, or for fewer embeddings that are alike"),
+        expected: format!("at most {MOST} pairs within rounding of a threshold or in the tail"),
+        got: format!("{total}: ask for a lower rate or a shorter tail, or give fewer embeddings"),
     })
 }
 

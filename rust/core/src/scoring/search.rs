@@ -1,13 +1,18 @@
 //! The nearest of a gallery.
 
+use std::ops::Range;
+
 use super::embeddings::{Embeddings, Exact, slack};
 use super::product::tile;
-use crate::{Result, error, parallel};
+use crate::{Error, Result, error, parallel};
 
 /// Probes and gallery entries of a tile, and gallery entries that a thread takes on at once.
 const PROBES: usize = 128;
 const COLUMNS: usize = 1024;
 const SHARD: usize = 1 << 15;
+
+/// Probes whose candidates are held at once.
+const ROUND: usize = 64 * PROBES;
 
 /// A gallery entry near a probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,11 +26,13 @@ pub struct Found {
 /// Return the `count` nearest gallery entries of every probe by cosine, row-major `[probes, count]`, nearest first, the
 /// lower number of equals first.
 ///
-/// The order is that of the cosines in double precision. Memory: as much again for both sides' directions.
+/// The order is that of the cosines in double precision. Memory beyond the input and the result: as much again for both
+/// sides' directions, and for 8,192 probes at a time 8 bytes for each of the nearest of every 32,768 gallery entries, more
+/// where many are alike.
 ///
 /// # Errors
-/// [`crate::Error::Data`] for another embedding size or a row without a direction; [`crate::Error::Config`] for more than
-/// the gallery holds, or none; [`crate::Error::TooLarge`] for what does not fit in memory.
+/// [`Error::Data`] for another embedding size or a row without a direction; [`Error::Config`] for more than
+/// the gallery holds, or none; [`Error::TooLarge`] for what does not fit in memory.
 pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -> Result<Vec<Found>> {
     if gallery.dim() != probes.dim() {
         return error::data(format!("probes of {} numbers, as the gallery", gallery.dim()), probes.dim());
@@ -41,24 +48,13 @@ pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -
         probes: probes.unit(&probe_squares, &every(probes))?,
     };
     let exact = (Exact { rows: *probes, squares: &probe_squares }, Exact { rows: *gallery, squares: &gallery_squares });
-    let starts = |count: usize, step: usize| (0..count).step_by(step);
-    let work = starts(probes.len(), PROBES).flat_map(|probe| starts(gallery.len(), SHARD).map(move |at| (probe, at)));
-    let done = parallel::share(
-        work.collect(),
-        || (Vec::new(), Vec::new()),
-        |(done, products), (probe, at)| {
-            done.push((probe, at, sides.nearest(products, probe, at, count)));
-        },
-    );
-    let mut done: Vec<_> = done.into_iter().flat_map(|(done, _)| done).collect();
-    done.sort_unstable_by_key(|(probe, at, _)| (*probe, *at));
-    let blocks: Vec<_> = done.chunk_by(|a, b| a.0 == b.0).collect();
-    let ranked = parallel::share(blocks, Vec::new, |ranked, shards| {
-        ranked.push((shards[0].0, rank(exact, shards[0].0, &shards.iter().map(|(_, _, found)| found), count)));
-    });
-    let mut ranked: Vec<_> = ranked.into_iter().flatten().collect();
-    ranked.sort_unstable_by_key(|(probe, _)| *probe);
-    Ok(ranked.into_iter().flat_map(|(_, found)| found).collect())
+    let mut out = Vec::new();
+    let too_large = |_| Error::TooLarge { rows: probes.len(), count };
+    out.try_reserve_exact(probes.len().saturating_mul(count)).map_err(too_large)?;
+    for from in (0..probes.len()).step_by(ROUND) {
+        sides.round(from..(from + ROUND).min(probes.len()), gallery.len(), exact, count, &mut out);
+    }
+    Ok(out)
 }
 
 /// Directions of both sides.
@@ -78,6 +74,33 @@ struct Nearest {
 }
 
 impl Sides {
+    /// Add the nearest of some probes.
+    fn round(
+        &self,
+        probes: Range<usize>,
+        gallery: usize,
+        exact: (Exact<'_>, Exact<'_>),
+        count: usize,
+        out: &mut Vec<Found>,
+    ) {
+        let shards = |probe| (0..gallery).step_by(SHARD).map(move |at| (probe, at));
+        let start = || (Vec::new(), Vec::new());
+        let done =
+            parallel::share(probes.step_by(PROBES).flat_map(shards).collect(), start, |(done, products), corner| {
+                let (probe, at) = corner;
+                done.push((probe, at, self.nearest(products, probe, at, count)));
+            });
+        let mut done: Vec<_> = done.into_iter().flat_map(|(done, _)| done).collect();
+        done.sort_unstable_by_key(|(probe, at, _)| (*probe, *at));
+        let blocks: Vec<_> = done.chunk_by(|a, b| a.0 == b.0).collect();
+        let ranked = parallel::share(blocks, Vec::new, |ranked, shards| {
+            ranked.push((shards[0].0, rank(exact, shards[0].0, &shards.iter().map(|(_, _, found)| found), count)));
+        });
+        let mut ranked: Vec<_> = ranked.into_iter().flatten().collect();
+        ranked.sort_unstable_by_key(|(probe, _)| *probe);
+        out.extend(ranked.into_iter().flat_map(|(_, found)| found));
+    }
+
     /// Return, for each probe of a block, who of a shard may be among its nearest.
     #[allow(clippy::cast_possible_truncation)] // numbers of a gallery; a margin
     fn nearest(&self, products: &mut Vec<f32>, probe: usize, at: usize, count: usize) -> Vec<Nearest> {
@@ -95,6 +118,10 @@ impl Sides {
             for (nearest, products) in nearest.iter_mut().zip(products.chunks_exact(wide)) {
                 nearest.take(products, first, count, margin);
             }
+        }
+        for nearest in &mut nearest {
+            nearest.prune(count, margin);
+            nearest.found.shrink_to_fit();
         }
         nearest
     }
