@@ -24,10 +24,9 @@ setup: $(STAMP) ## Virtual environment with sdx installed for development
 demo: $(STAMP) ## Train a student on drawn faces and verify it (under 5 minutes on two cores)
 	$(BIN)/sdx train demo
 
-WORKERS ?= 2
-test: $(STAMP) ## All tests: Rust, then Python with coverage, in WORKERS=2 processes of one thread each
+test: $(STAMP) ## All tests: Rust, then Python with coverage
 	cargo test --quiet --manifest-path rust/Cargo.toml --package sdx-core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest --cov --cov-report=term
 
 lint: $(STAMP) ## ruff, mypy --strict, stubtest, clippy, rustfmt
 	$(BIN)/ruff check .
