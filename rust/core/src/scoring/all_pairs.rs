@@ -17,10 +17,10 @@ const ROWS: usize = 256;
 const COLUMNS: usize = 1024;
 
 /// Pairs looked at to guess where the thresholds will lie.
-const SAMPLE: usize = 1 << 19;
+const SAMPLE: usize = 1 << 20;
 
 /// How many standard deviations a guess may be wrong.
-const SURE: f64 = 5.0;
+const SURE: f64 = 4.0;
 
 /// Two embeddings, by number, and their cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -220,13 +220,12 @@ impl<'a> World<'a> {
         let start = || (Desk::default(), Survey { counts: empty(), span: Vec::new(), known: Some(Vec::new()) });
         let parts = parallel::share(self.tiles().collect(), start, |(desk, survey), corner| {
             let mut span = (u32::MAX, 0);
-            self.each_row(desk, corner, |buckets, place, first| {
-                let mut any = false;
+            self.each_row(desk, corner, |(low, high), buckets, place, first| {
                 for bucket in buckets {
                     survey.counts[*bucket as usize] += 1;
-                    any |= flags[*bucket as usize];
-                    span = (span.0.min(*bucket), span.1.max(*bucket));
                 }
+                span = (span.0.min(low), span.1.max(high));
+                let any = asked.iter().any(|(from, to)| *from <= high as usize && (low as usize) < *to);
                 let Some(known) = survey.known.as_mut().filter(|_| any) else { return };
                 let before = known.len();
                 self.collect(&flags, buckets, place, first, known);
@@ -251,14 +250,20 @@ impl<'a> World<'a> {
         let tiles = spans.iter().filter(holds).map(|span| span.0).collect();
         let start = || (Desk::default(), Vec::new());
         let parts = parallel::share(tiles, start, |(desk, known), corner| {
-            self.each_row(desk, corner, |buckets, place, first| self.collect(flags, buckets, place, first, known));
+            self.each_row(desk, corner, |_, buckets, place, first| self.collect(flags, buckets, place, first, known));
         });
         parts.into_iter().flat_map(|(_, known)| known).collect()
     }
 
-    /// Give for each row of a tile the buckets of its non-mated pairs, the row's place, and that of the first column.
+    /// Give for each row of a tile the buckets of its non-mated pairs, first the lowest and the highest, the row's place, and
+    /// that of the first column.
     #[inline]
-    fn each_row(&self, desk: &mut Desk, (row, column): (usize, usize), mut look: impl FnMut(&[u32], usize, usize)) {
+    fn each_row(
+        &self,
+        desk: &mut Desk,
+        (row, column): (usize, usize),
+        mut look: impl FnMut((u32, u32), &[u32], usize, usize),
+    ) {
         let count = self.order.len();
         let (rows, columns) = (row..(row + ROWS).min(count), column..(column + COLUMNS).min(count));
         desk.products.resize(rows.len() * columns.len(), 0.0);
@@ -266,8 +271,8 @@ impl<'a> World<'a> {
         for (place, products) in rows.zip(desk.products.chunks_exact(columns.len())) {
             let first = columns.start.max(self.end[place]);
             if first < columns.end {
-                buckets::of_all(&products[first - columns.start..], &mut desk.buckets);
-                look(&desk.buckets, place, first);
+                let span = buckets::of_all(&products[first - columns.start..], &mut desk.buckets);
+                look(span, &desk.buckets, place, first);
             }
         }
     }

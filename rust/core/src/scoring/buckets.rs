@@ -26,13 +26,16 @@ pub fn bucket(score: f32) -> u32 {
     ((score * SCALE + MIDDLE).clamp(0.0, 65_535.0) + WHOLE).to_bits() & 0x7F_FFFF
 }
 
-/// Put the buckets of some scores into `out`.
-pub fn of_all(scores: &[f32], out: &mut Vec<u32>) {
+/// Put the buckets of some scores into `out`; return the lowest and the highest.
+pub fn of_all(scores: &[f32], out: &mut Vec<u32>) -> (u32, u32) {
     out.resize(scores.len(), 0);
     arch().dispatch(
         #[inline(always)]
-        || out.iter_mut().zip(scores).for_each(|(out, score)| *out = bucket(*score)),
-    );
+        || {
+            out.iter_mut().zip(scores).for_each(|(out, score)| *out = bucket(*score));
+            out.iter().fold((u32::MAX, 0), |span, bucket| (span.0.min(*bucket), span.1.max(*bucket)))
+        },
+    )
 }
 
 fn width() -> f64 {

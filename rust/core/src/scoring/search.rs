@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use super::embeddings::{Embeddings, Exact, slack};
-use super::product::tile;
+use super::product::{arch, tile};
 use crate::{Error, Result, error, parallel};
 
 /// Probes and gallery entries of a tile, and gallery entries that a thread takes on at once.
-const PROBES: usize = 128;
+const PROBES: usize = 256;
 const COLUMNS: usize = 1024;
 const SHARD: usize = 1 << 15;
 
 /// Probes whose candidates are held at once.
-const ROUND: usize = 64 * PROBES;
+const ROUND: usize = 32 * PROBES;
 
 /// A gallery entry near a probe.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -130,10 +130,15 @@ impl Sides {
 impl Nearest {
     /// Take over who may be among the nearest.
     fn take(&mut self, products: &[f32], first: u32, count: usize, margin: f32) {
-        for (part, scores) in (0_u32..).zip(products.chunks(32)) {
+        for (part, scores) in (0_u32..).zip(products.chunks(64)) {
             // Without a branch for each, which wide instructions do at once.
-            if scores.iter().fold(0, |any, score| any | u8::from(*score >= self.least)) != 0 {
-                let index = first + 32 * part;
+            let least = self.least;
+            let any = arch().dispatch(
+                #[inline(always)]
+                || scores.iter().fold(0, |any, score| any | u32::from(*score >= least)),
+            );
+            if any != 0 {
+                let index = first + 64 * part;
                 self.found
                     .extend((index..).zip(scores).filter(|(_, score)| **score >= self.least).map(|(i, s)| (*s, i)));
                 if self.found.len() >= self.room {
