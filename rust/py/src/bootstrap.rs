@@ -109,7 +109,7 @@ pub fn resample_accuracy<'py>(
         Pairs { score: distance.slice()?, mated: mated.slice()?, first: first.slice()?, second: second.slice()? };
     let draw = Draw { seed, stream, replicates };
     let result = py.detach(|| bootstrap::of_accuracy(&pairs, protocol, &draw));
-    Ok(vector(py, result.map_err(|failure| error::python(py, &failure))?))
+    Ok(vector(py, error::given(py, result)?))
 }
 
 fn given(
@@ -118,7 +118,7 @@ fn given(
     asked: &Asked,
     replicates: usize,
 ) -> PyResult<Replicates> {
-    let found = result.map_err(|failure| error::python(py, &failure))?;
+    let found = error::given(py, result)?;
     let table = |values, rows| Ok::<_, PyErr>(matrix(py, values, rows, replicates)?.unbind());
     let (fmrs, thresholds) = (asked.fmrs.len(), asked.thresholds.len());
     Ok(Replicates {

@@ -19,17 +19,11 @@ pub fn read_columns<'py>(
     separator: &str,
     header: bool,
 ) -> PyResult<Bound<'py, PyList>> {
-    let separator = match separator {
-        " " => Separator::Blanks,
-        "," => Separator::Comma,
-        other => {
-            let message = format!("expected separator \" \" or \",\", got {other:?}");
-            return Err(error::raise(py, "ConfigError", &message));
-        }
-    };
+    let known = [(" ", Separator::Blanks), (",", Separator::Comma)];
+    let separator = error::choice(py, "separator", separator, &known)?;
     let columns = py.detach(|| columns::read(&path, kinds, separator, header));
     let list = PyList::empty(py);
-    for column in columns.map_err(|failure| error::python(py, &failure))? {
+    for column in error::given(py, columns)? {
         match column {
             Column::Integers(values) => list.append(values.into_pyarray(py))?,
             Column::Flags(values) => list.append(values.into_pyarray(py))?,

@@ -27,7 +27,7 @@ pub struct VerificationBin {
 #[pyo3(signature = (path, max_bytes = 2_147_483_648))]
 pub fn read_verification_bin(py: Python<'_>, path: PathBuf, max_bytes: usize) -> PyResult<VerificationBin> {
     let limits = Limits { bytes: max_bytes, ..Limits::default() };
-    let set = py.detach(|| verification_bin::read(&path, limits)).map_err(|failure| error::python(py, &failure))?;
+    let set = error::given(py, py.detach(|| verification_bin::read(&path, limits)))?;
     Ok(VerificationBin {
         data: set.data.into_pyarray(py).unbind(),
         offsets: set.offsets.into_pyarray(py).unbind(),

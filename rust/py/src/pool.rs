@@ -32,22 +32,19 @@ impl LatentPool {
         smoothing: f32,
         eviction: &str,
     ) -> PyResult<Self> {
-        let refuse =
-            |expected, got: &str| Err(error::raise(py, "ConfigError", &format!("expected {expected}, got {got:?}")));
         let steer = match steer.extract::<String>().as_deref() {
             Ok("mean") => Steer::Mean,
             Ok("hardest") => Steer::Hardest,
-            Ok(other) => return refuse("steer \"mean\", \"hardest\" or the number of a student", other),
+            Ok(other) => {
+                let expected = "steer \"mean\", \"hardest\" or the number of a student";
+                return Err(error::raise(py, "ConfigError", &format!("expected {expected}, got {other:?}")));
+            }
             Err(_) => Steer::Student(steer.extract()?),
         };
-        let eviction = match eviction {
-            "easiest" => Eviction::Easiest,
-            "oldest" => Eviction::Oldest,
-            "random" => Eviction::Random,
-            other => return refuse("eviction \"easiest\", \"oldest\" or \"random\"", other),
-        };
+        let known = [("easiest", Eviction::Easiest), ("oldest", Eviction::Oldest), ("random", Eviction::Random)];
+        let eviction = error::choice(py, "eviction", eviction, &known)?;
         let made = pool::LatentPool::new(Config { capacity, students, steer, smoothing, eviction, seed, stream });
-        Ok(Self(Mutex::new(made.map_err(|failure| error::python(py, &failure))?)))
+        Ok(Self(Mutex::new(error::given(py, made)?)))
     }
 
     /// Most entries.
@@ -174,7 +171,7 @@ impl LatentPool {
         let snapshot = View::new("snapshot", &snapshot)?;
         let bytes = snapshot.slice()?;
         let restored = py.detach(|| pool::LatentPool::restore(bytes));
-        Ok(Self(Mutex::new(restored.map_err(|failure| error::python(py, &failure))?)))
+        Ok(Self(Mutex::new(error::given(py, restored)?)))
     }
 }
 
@@ -189,7 +186,7 @@ impl LatentPool {
         py: Python<'_>,
         work: impl FnOnce(&mut pool::LatentPool) -> sdx_core::Result<T> + Send,
     ) -> PyResult<T> {
-        self.with(py, work).map_err(|failure| error::python(py, &failure))
+        error::given(py, self.with(py, work))
     }
 }
 

@@ -50,6 +50,6 @@ fn draw<'py, T: Element>(
     numbers: impl FnOnce(&[i64]) -> sdx_core::Result<Vec<T>>,
 ) -> Matrix<'py, T> {
     let view = View::new("index", index)?;
-    let values = numbers(view.slice()?).map_err(|failure| error::python(index.py(), &failure))?;
+    let values = error::given(index.py(), numbers(view.slice()?))?;
     array::matrix(index.py(), values, view.slice()?.len(), count)
 }

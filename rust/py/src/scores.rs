@@ -35,7 +35,7 @@ pub fn tenfold_accuracy<'py>(
     let (distance, mated) = (View::new("distance", &distance)?, View::new("mated", &mated)?);
     let (distance, mated) = (distance.slice()?, mated.slice()?);
     let result = py.detach(|| tenfold::tenfold_accuracy(distance, mated, protocol));
-    let result = result.map_err(|failure| error::python(py, &failure))?;
+    let result = error::given(py, result)?;
     Ok(TenFold {
         accuracy: result.accuracy.to_vec().into_pyarray(py).unbind(),
         threshold: result.threshold.to_vec().into_pyarray(py).unbind(),
@@ -47,14 +47,8 @@ pub fn tenfold_accuracy<'py>(
 
 /// Return the protocol of a name.
 pub fn protocol(py: Python<'_>, name: &str) -> PyResult<tenfold::Protocol> {
-    match name {
-        "insightface" => Ok(tenfold::Protocol::InsightFace),
-        "exact" => Ok(tenfold::Protocol::Exact),
-        other => {
-            let message = format!("expected protocol \"insightface\" or \"exact\", got {other:?}");
-            Err(error::raise(py, "ConfigError", &message))
-        }
-    }
+    let known = [("insightface", tenfold::Protocol::InsightFace), ("exact", tenfold::Protocol::Exact)];
+    error::choice(py, "protocol", name, &known)
 }
 
 /// A threshold and the errors made there.
@@ -79,18 +73,6 @@ impl From<curve::OperatingPoint> for OperatingPoint {
     }
 }
 
-/// A policy by its name.
-fn policy(py: Python<'_>, name: &str) -> PyResult<curve::Policy> {
-    match name {
-        "at most" => Ok(curve::Policy::AtMost),
-        "nearest" => Ok(curve::Policy::Nearest),
-        other => {
-            let message = format!("expected policy \"at most\" or \"nearest\", got {other:?}");
-            Err(error::raise(py, "ConfigError", &message))
-        }
-    }
-}
-
 /// Error rates of scored pairs at any threshold.
 #[pyclass(frozen, module = "sdx._core")]
 pub struct Curve(curve::Curve);
@@ -102,7 +84,7 @@ impl Curve {
         let (score, mated) = (View::new("score", &score)?, View::new("mated", &mated)?);
         let (score, mated) = (score.slice()?, mated.slice()?);
         let result = py.detach(|| curve::Curve::new(score, mated));
-        result.map(Self).map_err(|failure| error::python(py, &failure))
+        error::given(py, result.map(Self))
     }
 
     /// Number of mated pairs.
@@ -119,16 +101,15 @@ impl Curve {
 
     /// The errors at a threshold fixed beforehand.
     fn at_threshold(&self, py: Python<'_>, threshold: f64) -> PyResult<OperatingPoint> {
-        self.0.at_threshold(threshold).map(OperatingPoint::from).map_err(|failure| error::python(py, &failure))
+        error::given(py, self.0.at_threshold(threshold).map(OperatingPoint::from))
     }
 
     /// The operating point of an asked FMR.
     #[pyo3(signature = (fmr, policy = "at most"))]
     fn at_fmr(&self, py: Python<'_>, fmr: f64, policy: &str) -> PyResult<OperatingPoint> {
-        self.0
-            .at_fmr(fmr, self::policy(py, policy)?)
-            .map(OperatingPoint::from)
-            .map_err(|failure| error::python(py, &failure))
+        let known = [("at most", curve::Policy::AtMost), ("nearest", curve::Policy::Nearest)];
+        let policy = error::choice(py, "policy", policy, &known)?;
+        error::given(py, self.0.at_fmr(fmr, policy).map(OperatingPoint::from))
     }
 
     /// Where FMR and FNMR are closest.
@@ -150,5 +131,5 @@ impl Curve {
 /// Wilson's interval of a share.
 #[pyfunction]
 pub fn wilson(py: Python<'_>, errors: usize, trials: usize, z: f64) -> PyResult<(f64, f64)> {
-    curve::wilson(errors, trials, z).map_err(|failure| error::python(py, &failure))
+    error::given(py, curve::wilson(errors, trials, z))
 }

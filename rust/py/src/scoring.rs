@@ -8,11 +8,6 @@ use crate::array::{Table, View, matrix, vector};
 use crate::error;
 use crate::scores::OperatingPoint;
 
-/// A result of the core as one of Python's.
-fn raised<T>(py: Python<'_>, result: sdx_core::Result<T>) -> PyResult<T> {
-    result.map_err(|failure| error::python(py, &failure))
-}
-
 /// Numbers of rows, in either of the usual dtypes.
 enum Numbers<'py> {
     Narrow(View<'py, i32>, View<'py, i32>),
@@ -55,29 +50,16 @@ pub fn score_pairs<'py>(
     metric: &str,
     method: &str,
 ) -> PyResult<Py<PyArray1<f32>>> {
-    let metric = match metric {
-        "cosine" => Metric::Cosine,
-        "squared_l2" => Metric::SquaredL2,
-        other => {
-            let message = format!("expected metric \"cosine\" or \"squared_l2\", got {other:?}");
-            return Err(error::raise(py, "ConfigError", &message));
-        }
-    };
-    let method = match method {
-        "auto" => Method::Auto,
-        "dense" => Method::Dense,
-        "sparse" => Method::Sparse,
-        other => {
-            let message = format!("expected method \"auto\", \"dense\" or \"sparse\", got {other:?}");
-            return Err(error::raise(py, "ConfigError", &message));
-        }
-    };
+    let known = [("cosine", Metric::Cosine), ("squared_l2", Metric::SquaredL2)];
+    let metric = error::choice(py, "metric", metric, &known)?;
+    let known = [("auto", Method::Auto), ("dense", Method::Dense), ("sparse", Method::Sparse)];
+    let method = error::choice(py, "method", method, &known)?;
     let table = Table::<f32>::new("embedding", &embedding)?;
     let (values, dim) = (table.slice()?, table.columns());
     let numbers = Numbers::new(&first, &second)?;
     let scores = with_numbers!(numbers, |first, second| py
         .detach(|| { scoring::score_pairs(&Embeddings::new(values, dim)?, first, second, metric, method) }));
-    Ok(vector(py, raised(py, scores)?))
+    Ok(vector(py, error::given(py, scores)?))
 }
 
 /// Error rates of a list of pairs.
@@ -125,7 +107,7 @@ pub fn rate_pairs<'py>(
     let rates = with_numbers!(numbers, |first, second| py.detach(|| {
         scoring::rate_pairs(&Embeddings::new(values, dim)?, (first, second, labels), &fmrs, &thresholds)
     }));
-    let rates = raised(py, rates)?;
+    let rates = error::given(py, rates)?;
     Ok(PairRates {
         mated: rates.mated,
         nonmated: rates.nonmated,
@@ -175,7 +157,7 @@ pub fn rate_all_pairs<'py>(
     let subject = subject.slice()?;
     let rates =
         py.detach(|| scoring::rate_all_pairs(&Embeddings::new(values, dim)?, subject, &fmrs, &thresholds, tail));
-    let rates = raised(py, rates)?;
+    let rates = error::given(py, rates)?;
     let split = |pairs: Vec<scoring::Pair>| {
         let score = pairs.iter().map(|pair| pair.score).collect();
         let numbers = pairs.iter().flat_map(|pair| [pair.first.into(), pair.second.into()]).collect();
@@ -212,7 +194,7 @@ pub fn search<'py>(
         let ((gallery, dim), (probe, wide)) = sides;
         scoring::search(&Embeddings::new(gallery, dim)?, &Embeddings::new(probe, wide)?, count)
     });
-    let found = raised(py, found)?;
+    let found = error::given(py, found)?;
     let rows = found.len() / count;
     let index = found.iter().map(|found| i64::from(found.index)).collect();
     let score = found.iter().map(|found| found.score).collect();

@@ -19,7 +19,7 @@ pub fn priorities(
     let (similarity, reliability) = (View::new("similarity", &similarity)?, View::new("reliability", &reliability)?);
     let (similarity, reliability) = (similarity.slice()?, reliability.slice()?);
     let result = py.detach(|| sdx_core::priority::priorities(similarity, reliability));
-    Ok(vector(py, result.map_err(|failure| error::python(py, &failure))?))
+    Ok(vector(py, error::given(py, result)?))
 }
 
 /// Positions of the highest priorities.
@@ -115,7 +115,7 @@ impl<'py> Limits<'py> {
         let quota = group.zip(self.quota.as_ref()).map(|(group, most)| Quota { group, most });
         let diversity = table.zip(self.cosine).map(|(vector, cosine)| Diversity { vector, cosine });
         let rules = Rules { count, quota, diversity };
-        let picks = py.detach(|| choose(priority, &rules)).map_err(|failure| error::python(py, &failure))?;
+        let picks = error::given(py, py.detach(|| choose(priority, &rules)))?;
         Ok(vector(py, picks.into_iter().map(|pick| i64::try_from(pick).unwrap_or(i64::MAX)).collect()))
     }
 }

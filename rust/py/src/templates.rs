@@ -25,15 +25,8 @@ pub fn aggregate_templates<'py>(
     halves: bool,
     detector_score: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
-    let flip = match flip {
-        "none" => Flip::None,
-        "sum" => Flip::Sum,
-        "concat" => Flip::Concat,
-        other => {
-            let message = format!("expected flip \"none\", \"sum\" or \"concat\", got {other:?}");
-            return Err(error::raise(py, "ConfigError", &message));
-        }
-    };
+    let known = [("none", Flip::None), ("sum", Flip::Sum), ("concat", Flip::Concat)];
+    let flip = error::choice(py, "flip", flip, &known)?;
     let (template, media) = (View::<i64>::new("template", &template)?, View::<i64>::new("media", &media)?);
     let (template, media) = (template.slice()?, media.slice()?);
     let embedding = Table::<f32>::of("embedding", &embedding, template.len(), None)?;
@@ -54,7 +47,7 @@ pub fn aggregate_templates<'py>(
     let detector = score.as_ref().map(View::slice).transpose()?;
     let images = Images { embedding, mirrored, template, media, detector };
     let unit = py.detach(|| templates::aggregate(&images, count, norm_weighting, flip));
-    let unit = unit.map_err(|failure| error::python(py, &failure))?;
+    let unit = error::given(py, unit)?;
     let width = unit.len() / count;
     matrix(py, unit, count, width)
 }
