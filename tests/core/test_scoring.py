@@ -132,7 +132,7 @@ M_ = np.array([True, False])
         (lambda: _core.score_pairs(E_, I_, I_, method="fast"), ConfigError, 'got "fast"'),
         (lambda: _core.rate_pairs(E_, I_, I_[::-1].copy(), M_ | True, [0.1]), DataError, "2 mated and 0 non-mated"),
         (lambda: _core.rate_pairs(E_, I_, I_, M_, [1.1]), DataError, "false match rate in [0, 1], got 1.1"),
-        (lambda: _core.rate_pairs(E_, I_, I_, M_, [], [np.nan]), DataError, "thresholds, got NaN"),
+        (lambda: _core.rate_pairs(E_, I_, I_, M_, [], [np.nan]), DataError, "a threshold, got NaN"),
         (lambda: _core.rate_pairs(E_, I_, I_, M_.astype(int), []), TypeError, "`mated` as a numpy array bool"),
         (lambda: _core.rate_all_pairs(E_, I_, [0.1]), DataError, "a subject for each of 4 embeddings, got 2"),
         (lambda: _core.rate_all_pairs(E_, I_.repeat(2) * 0, [0.1]), DataError, "at least two subjects, got 4 of one"),

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use crate::pairs::{self, rate};
-use crate::rates::{Errors, Ranked};
+use crate::rates::{self, Errors, Ranked, check_asked};
 use crate::{Result, parallel};
 
 /// Which candidate threshold stands for an asked FMR.
@@ -78,9 +78,7 @@ impl Curve {
     /// # Errors
     /// [`crate::Error::Scores`] for NaN.
     pub fn at_threshold(&self, threshold: f64) -> Result<OperatingPoint> {
-        if threshold.is_nan() {
-            return pairs::fail("a threshold", "NaN");
-        }
+        check_asked(&[], &[threshold])?;
         Ok(self.errors().point(threshold))
     }
 
@@ -89,7 +87,7 @@ impl Curve {
     /// # Errors
     /// [`crate::Error::Scores`] for a rate outside [0, 1].
     pub fn at_fmr(&self, fmr: f64, policy: Policy) -> Result<OperatingPoint> {
-        check_fmr(fmr)?;
+        check_asked(&[fmr], &[])?;
         Ok(self.errors().at_fmr(fmr, policy))
     }
 
@@ -102,7 +100,6 @@ impl Curve {
 
     /// Return the probability that a mated pair scores above a non-mated one, ties counted half; exact in integers.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)] // the one rounding, at the end
     pub fn auc(&self) -> f64 {
         let twice = |score: &f64| (self.nonmated.below(*score) + self.nonmated.not_above(*score)) as u128;
         let total: u128 = if parallel::available() {
@@ -110,7 +107,7 @@ impl Curve {
         } else {
             self.mated.iter().map(twice).sum()
         };
-        total as f64 / (2 * self.mated.len() as u128 * self.nonmated.len() as u128) as f64
+        rates::auc(total, self.mated.len(), self.nonmated.len())
     }
 
     /// Return at most about `count` operating points for a plot, by ascending threshold, evenly spread over the logarithms
@@ -134,17 +131,6 @@ impl Curve {
     fn errors(&self) -> Errors<'_, [f64]> {
         Errors { mated: &self.mated, nonmated: &self.nonmated }
     }
-}
-
-/// Refuse what is no false match rate.
-///
-/// # Errors
-/// [`crate::Error::Scores`] for a rate outside [0, 1].
-pub(crate) fn check_fmr(fmr: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&fmr) {
-        return Ok(());
-    }
-    pairs::fail("a false match rate in [0, 1]", fmr.to_string())
 }
 
 /// Return the interval of a share of independent trials (Wilson 1927), `z` standard deviations wide on either side.
@@ -178,7 +164,7 @@ pub(crate) fn sort(scores: &mut [f64]) {
 }
 
 /// Whole numbers from 1 to `all`, `count` of them or fewer, about evenly spread over their logarithms.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // of a plot's marks
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // where a plot has its marks is no figure
 fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> {
     let step = (all as f64).ln() / (count - 1) as f64;
     (0..count).map(move |i| ((step * i as f64).exp().round() as usize).clamp(1, all))

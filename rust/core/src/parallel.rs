@@ -14,6 +14,20 @@ pub fn available() -> bool {
     *OWNER.get_or_init(|| process) == process
 }
 
+/// Do `work` on every item, as [`share`]; return the results in the order of the items.
+pub fn ordered<T: Send, L: Send, R: Send>(
+    items: Vec<T>,
+    start: impl Fn() -> L + Sync,
+    work: impl Fn(&mut L, T) -> R + Sync,
+) -> Vec<R> {
+    let items = items.into_iter().enumerate().collect();
+    let done =
+        share(items, || (start(), Vec::new()), |(local, done), (place, item)| done.push((place, work(local, item))));
+    let mut done: Vec<(usize, R)> = done.into_iter().flat_map(|(_, done)| done).collect();
+    done.sort_unstable_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
 /// Do `work` on every item, each thread taking the next one when it is free; return what each thread gathered.
 ///
 /// Which items a thread gets depends on the clock: the caller makes nothing of it, by adding integers or sorting.

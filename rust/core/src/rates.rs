@@ -3,8 +3,29 @@
 //! A pair is accepted if its score is at least the threshold, so pairs of equal score go together. Every distinct score
 //! is a candidate threshold, and so is one just above them all.
 
+use crate::Result;
 use crate::curve::{OperatingPoint, Policy};
-use crate::pairs::rate;
+use crate::pairs::{self, rate};
+
+/// Refuse false match rates outside [0, 1], and thresholds that are NaN.
+///
+/// # Errors
+/// [`crate::Error::Scores`] for one of those.
+pub fn check_asked(fmrs: &[f64], thresholds: &[f64]) -> Result<()> {
+    if let Some(fmr) = fmrs.iter().find(|fmr| !(0.0..=1.0).contains(*fmr)) {
+        return pairs::fail("a false match rate in [0, 1]", fmr.to_string());
+    }
+    if thresholds.iter().any(|threshold| threshold.is_nan()) {
+        return pairs::fail("a threshold", "NaN");
+    }
+    Ok(())
+}
+
+/// Return the AUC from twice the number of times that a mated pair lies above a non-mated one, ties counted once.
+#[allow(clippy::cast_precision_loss)] // the one rounding of an exact count
+pub fn auc(twice_above: u128, mated: usize, nonmated: usize) -> f64 {
+    twice_above as f64 / (2 * mated as u128 * nonmated as u128) as f64
+}
 
 /// Scores of non-mated pairs by ascending rank.
 pub trait Ranked {
@@ -98,11 +119,9 @@ impl<R: Ranked + ?Sized> Errors<'_, R> {
         let above = self.point(above);
         let last = |place: usize| place.checked_sub(1);
         let below = either(last(own).and_then(mated), last(other).and_then(nonmated), f64::max);
-        // Over one denominator: rates that are as close may not be so once they are rounded.
-        let share = |errors: usize, others: usize| errors as u128 * others as u128;
         let gap = |point: &OperatingPoint| {
-            let fmr = share(point.false_matches, self.mated.len());
-            fmr.abs_diff(share(point.false_non_matches, self.nonmated.count()))
+            let (fmr, fnmr) = self.over_one_denominator(point.false_matches, point.false_non_matches);
+            fmr.abs_diff(fnmr)
         };
         match below.map(|threshold| self.point(threshold)) {
             Some(below) if gap(&below) < gap(&above) => below,
@@ -147,8 +166,14 @@ impl<R: Ranked + ?Sized> Errors<'_, R> {
 
     /// Whether FMR does not exceed FNMR at a threshold that `below` non-mated scores lie below.
     fn crossed(&self, threshold: f64, below: usize) -> bool {
-        let all = self.nonmated.count();
-        rate(all - below, all) <= rate(self.mated.below(threshold), self.mated.len())
+        let (fmr, fnmr) = self.over_one_denominator(self.nonmated.count() - below, self.mated.below(threshold));
+        fmr <= fnmr
+    }
+
+    /// FMR and FNMR times the same number, exactly: rates that are as close may not be so once they are rounded.
+    fn over_one_denominator(&self, false_matches: usize, false_non_matches: usize) -> (u128, u128) {
+        let times = |errors: usize, others: usize| errors as u128 * others as u128;
+        (times(false_matches, self.mated.len()), times(false_non_matches, self.nonmated.count()))
     }
 
     /// The lowest candidate with at most `false_matches` of them.
@@ -180,7 +205,7 @@ impl<R: Ranked + ?Sized> Errors<'_, R> {
 }
 
 /// The largest k with k / all <= share.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a first guess
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a first guess, mended below
 pub fn most(share: f64, all: usize) -> usize {
     let mut k = ((share * all as f64) as usize).min(all);
     while k < all && rate(k + 1, all) <= share {

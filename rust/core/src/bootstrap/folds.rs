@@ -52,7 +52,7 @@ impl<'a> Folds<'a> {
     }
 
     /// What accepting a pair adds to the weight of correct decisions.
-    #[allow(clippy::cast_possible_wrap)] // weights are far below 2^63
+    #[allow(clippy::cast_possible_wrap)] // squares of numbers of subjects, below 2^53
     fn gain(&self, weight: &[usize], place: usize) -> i64 {
         let gain = weight[place] as i64;
         if self.mated[place] { gain } else { -gain }

@@ -13,10 +13,9 @@ mod folds;
 mod rates;
 mod subjects;
 
-use rayon::prelude::*;
-
 use crate::error::config;
 use crate::pairs;
+use crate::rates::check_asked;
 use crate::tenfold::Protocol;
 use crate::{Result, parallel};
 use folds::Folds;
@@ -184,13 +183,7 @@ fn check(asked: &Asked, draw: &Draw) -> Result<()> {
     if !(1..=MOST).contains(&draw.replicates) {
         return config(format!("1 to {MOST} replicates"), draw.replicates);
     }
-    if let Some(fmr) = asked.fmrs.iter().find(|fmr| !(0.0..=1.0).contains(*fmr)) {
-        return pairs::fail("a false match rate in [0, 1]", fmr.to_string());
-    }
-    if asked.thresholds.iter().any(|threshold| threshold.is_nan()) {
-        return pairs::fail("a threshold", "NaN");
-    }
-    Ok(())
+    check_asked(asked.fmrs, asked.thresholds)
 }
 
 fn check_pairs(name: &str, pairs: &Pairs) -> Result<(Subjects, Vec<[u32; 2]>)> {
@@ -211,13 +204,7 @@ fn check_pairs(name: &str, pairs: &Pairs) -> Result<(Subjects, Vec<[u32; 2]>)> {
 }
 
 /// Return what `work` makes of each replicate, in their order; the error of the first that fails.
-fn each<T: Send>(replicates: usize, work: impl Fn(&mut Scratch, usize) -> Result<T> + Send + Sync) -> Result<Vec<T>> {
-    let results: Vec<Result<T>> = if parallel::available() {
-        let replicates = (0..replicates).into_par_iter().with_min_len(8);
-        replicates.map_init(Scratch::default, work).collect()
-    } else {
-        let mut scratch = Scratch::default();
-        (0..replicates).map(|replicate| work(&mut scratch, replicate)).collect()
-    };
+fn each<T: Send>(replicates: usize, work: impl Fn(&mut Scratch, usize) -> Result<T> + Sync) -> Result<Vec<T>> {
+    let results = parallel::ordered((0..replicates).collect(), Scratch::default, work);
     results.into_iter().collect()
 }

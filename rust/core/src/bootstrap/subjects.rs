@@ -29,7 +29,7 @@ impl Subjects {
     }
 
     /// The number of an id that `new` has seen.
-    #[allow(clippy::cast_possible_truncation)] // fewer than 2^32 / 100
+    #[allow(clippy::cast_possible_truncation)] // `new` refuses 2^32 / 100 of them
     pub fn number(&self, id: i64) -> u32 {
         self.ids.partition_point(|&other| other < id) as u32
     }
@@ -54,7 +54,7 @@ impl Subjects {
 
     /// Element e names subject (64 random bits x subjects) >> 64, the bits being words 2e (high) and 2e + 1 of the row of
     /// the replicate; attempts follow each other, from a whole block each.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // see `new`; at most a million replicates
+    #[allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap)] // `new` bounds the subjects, `super::check` the replicates
     fn draw_once(&self, draw: &Draw, replicate: usize, attempt: u32, weight: &mut Vec<u32>) {
         let count = self.len();
         weight.clear();

@@ -51,7 +51,7 @@ impl LatentPool {
 }
 
 /// Return how many of a count are drawn by priority and how many evenly.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // at most the count
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a share of a count is at most that count
 pub(crate) fn shares(count: usize, exploration: f64) -> Result<(usize, usize)> {
     if !(0.0..=1.0).contains(&exploration) {
         return config("an exploration in [0, 1]", exploration);

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::buckets::{self, Bucketed, Known, bucket, merged};
 use super::embeddings::{Embeddings, Exact, slack};
 use super::product::{arch, dot, tile};
-use crate::curve::{OperatingPoint, Policy, check_fmr};
+use crate::curve::{OperatingPoint, Policy};
 use crate::pairs::rate;
 use crate::philox::philox;
-use crate::rates::{Errors, Ranked, most};
+use crate::rates::{Errors, Ranked, check_asked, most};
 use crate::{Error, Result, pairs, parallel};
 
 /// Rows and columns of a tile of products.
@@ -66,10 +66,7 @@ pub fn rate_all_pairs(
     thresholds: &[f64],
     tail: usize,
 ) -> Result<AllPairs> {
-    fmrs.iter().try_for_each(|fmr| check_fmr(*fmr))?;
-    if thresholds.iter().any(|threshold| threshold.is_nan()) {
-        return pairs::fail("thresholds", "NaN");
-    }
+    check_asked(fmrs, thresholds)?;
     if subject.len() != embeddings.len() {
         let expected = format!("a subject for each of {} embeddings", embeddings.len());
         return crate::error::data(expected, subject.len());
@@ -181,7 +178,7 @@ impl<'a> World<'a> {
     /// Count some pairs, drawn at random, by bucket.
     fn sample(&self) -> Result<Bucketed> {
         let words = philox(0, 0, &[0], 2 * SAMPLE)?;
-        let counts = parallel::share(words.chunks(1 << 15).collect(), empty, |counts: &mut Vec<u64>, words| {
+        let counts = parallel::share(words.chunks(1 << 15).collect(), buckets::empty, |counts, words| {
             for pair in words.chunks_exact(2) {
                 let (one, other) = (self.place(pair[0]), self.place(pair[1]));
                 let (one, other) = (one.min(other), one.max(other));
@@ -195,10 +192,14 @@ impl<'a> World<'a> {
                 }
             }
         });
-        Ok(Bucketed::new(&summed(counts), slack(self.dim)))
+        let mut sum = buckets::empty();
+        for counts in counts {
+            buckets::add(&mut sum, &counts);
+        }
+        Ok(Bucketed::new(&sum, slack(self.dim)))
     }
 
-    #[allow(clippy::cast_possible_truncation)] // below the number of places
+    #[allow(clippy::cast_possible_truncation)] // the upper half of a product is below the number of places
     fn place(&self, word: u32) -> usize {
         ((u64::from(word) * self.order.len() as u64) >> 32) as usize
     }
@@ -217,7 +218,8 @@ impl<'a> World<'a> {
     /// are too many (`None`).
     fn survey(&self, asked: &[(usize, usize)]) -> Survey {
         let (flags, held) = (buckets::flags(asked), AtomicUsize::new(0));
-        let start = || (Desk::default(), Survey { counts: empty(), span: Vec::new(), known: Some(Vec::new()) });
+        let start =
+            || (Desk::default(), Survey { counts: buckets::empty(), span: Vec::new(), known: Some(Vec::new()) });
         let parts = parallel::share(self.tiles().collect(), start, |(desk, survey), corner| {
             let mut span = (u32::MAX, 0);
             self.each_row(desk, corner, |(low, high), buckets, place, first| {
@@ -235,9 +237,9 @@ impl<'a> World<'a> {
             });
             survey.span.push((corner, span));
         });
-        let mut sum = Survey { counts: empty(), span: Vec::new(), known: Some(Vec::new()) };
+        let mut sum = Survey { counts: buckets::empty(), span: Vec::new(), known: Some(Vec::new()) };
         for (_, part) in parts {
-            sum.counts.iter_mut().zip(part.counts).for_each(|(sum, count)| *sum += count);
+            buckets::add(&mut sum.counts, &part.counts);
             sum.span.extend(part.span);
             sum.known = sum.known.zip(part.known).map(|(all, part)| [all, part].concat());
         }
@@ -255,8 +257,8 @@ impl<'a> World<'a> {
         parts.into_iter().flat_map(|(_, known)| known).collect()
     }
 
-    /// Give for each row of a tile the buckets of its non-mated pairs, first the lowest and the highest, the row's place, and
-    /// that of the first column.
+    /// Give for each row of a tile the lowest and the highest bucket of its non-mated pairs, all their buckets, the row's
+    /// place, and that of the first column.
     #[inline]
     fn each_row(
         &self,
@@ -306,22 +308,10 @@ struct Desk {
 }
 
 /// Ranks between which a share of the highest scores begins in a sample, all but surely; none beyond an end.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // an estimate
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // a guess at ranks, below `sample`
 fn spread(share: f64, sample: usize) -> (Option<usize>, Option<usize>) {
     let (centre, all) = (share * sample as f64, sample as f64);
     let reach = SURE * (centre * (1.0 - share)).sqrt() + SURE;
     let rank = |from_top: f64| (0.0..all).contains(&from_top).then(|| sample - 1 - from_top as usize);
     (rank(centre + reach), rank(centre - reach))
-}
-
-fn empty() -> Vec<u64> {
-    vec![0; buckets::COUNT + 1]
-}
-
-fn summed(parts: Vec<Vec<u64>>) -> Vec<u64> {
-    let mut sum = empty();
-    for part in parts {
-        sum.iter_mut().zip(part).for_each(|(sum, count)| *sum += count);
-    }
-    sum
 }

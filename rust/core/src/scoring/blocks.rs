@@ -4,50 +4,28 @@ use super::embeddings::Embeddings;
 use crate::{Result, error, parallel};
 
 /// Pairs looked at in one go.
-const CHUNK: usize = 1 << 20;
+pub const CHUNK: usize = 1 << 20;
 
 /// Products of a block that are held at once, about; a thread's share of a processor's last cache.
 const STRIP: usize = 1 << 22;
 
 /// Numbers of rows, as they come from Python.
-pub trait Index: Copy + PartialOrd + Send + Sync {
+pub trait Index: Copy + PartialOrd + Into<i64> + Send + Sync {
     /// As a position below `rows`.
-    fn place(self, rows: usize) -> Option<u32>;
-    /// As a position that `place` has checked.
-    fn checked(self) -> usize;
-    /// For messages.
-    fn number(self) -> i64;
-}
-
-impl Index for i32 {
     fn place(self, rows: usize) -> Option<u32> {
-        u32::try_from(self).ok().filter(|place| (*place as usize) < rows)
+        u32::try_from(self.into()).ok().filter(|place| (*place as usize) < rows)
     }
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it was checked
+    /// As a position, once `place` has found it to be one.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `place` found it to be below 2^32
     fn checked(self) -> usize {
-        self as usize
-    }
-
-    fn number(self) -> i64 {
-        self.into()
+        self.into() as usize
     }
 }
 
-impl Index for i64 {
-    fn place(self, rows: usize) -> Option<u32> {
-        u32::try_from(self).ok().filter(|place| (*place as usize) < rows)
-    }
+impl Index for i32 {}
 
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it was checked
-    fn checked(self) -> usize {
-        self as usize
-    }
-
-    fn number(self) -> i64 {
-        self
-    }
-}
+impl Index for i64 {}
 
 /// Which rows are compared, and whether a pair is mated (nowhere, if that plays no part).
 #[derive(Clone, Copy)]
@@ -80,12 +58,12 @@ impl Entry {
         Self(u64::from(row) << 33 | u64::from(mated) << 32 | u64::from(column))
     }
 
-    #[allow(clippy::cast_possible_truncation)] // 31 bits
+    #[allow(clippy::cast_possible_truncation)] // 31 bits are left
     pub fn row(self) -> usize {
         (self.0 >> 33) as usize
     }
 
-    #[allow(clippy::cast_possible_truncation)] // the lower half
+    #[allow(clippy::cast_possible_truncation)] // the lower half is meant
     pub fn column(self) -> usize {
         self.0 as u32 as usize
     }
@@ -140,14 +118,7 @@ impl<'a, I: Index> Blocks<'a, I> {
             Order::ByRow(start)
         } else {
             let chunks: Vec<usize> = (0..pairs.chunks()).collect();
-            let mut sorted: Vec<(usize, Sorted)> = parallel::share(chunks, Vec::new, |done, chunk| {
-                done.push((chunk, blocks.sort(chunk)));
-            })
-            .into_iter()
-            .flatten()
-            .collect();
-            sorted.sort_unstable_by_key(|(chunk, _)| *chunk);
-            Order::Sorted(sorted.into_iter().map(|(_, sorted)| sorted).collect())
+            Order::Sorted(parallel::ordered(chunks, || (), |(), chunk| blocks.sort(chunk)))
         };
         Ok(blocks)
     }
@@ -163,7 +134,7 @@ impl<'a, I: Index> Blocks<'a, I> {
     }
 
     /// Share of all products of rows and columns that the list asks for.
-    #[allow(clippy::cast_precision_loss)] // a share
+    #[allow(clippy::cast_precision_loss)] // compared with a sixteenth
     pub fn density(&self) -> f64 {
         self.pairs.first.len() as f64 / (self.rows.len() as f64 * self.columns.len() as f64)
     }
@@ -310,7 +281,8 @@ fn survey<I: Index>(rows: usize, pairs: &Pairs<'_, I>) -> Result<Seen> {
         }
     });
     if let Some(pair) = found.iter().filter_map(|(_, wrong)| *wrong).min() {
-        let got = format!("{} and {} in pair {pair}", first[pair].number(), second[pair].number());
+        let (one, other): (i64, i64) = (first[pair].into(), second[pair].into());
+        let got = format!("{one} and {other} in pair {pair}");
         return error::data(format!("numbers of rows in [0, {rows})"), got);
     }
     let mut all = found.into_iter().map(|(seen, _)| seen);

@@ -26,6 +26,16 @@ pub fn bucket(score: f32) -> u32 {
     ((score * SCALE + MIDDLE).clamp(0.0, 65_535.0) + WHOLE).to_bits() & 0x7F_FFFF
 }
 
+/// No scores yet, by bucket.
+pub fn empty() -> Vec<u64> {
+    vec![0; COUNT + 1]
+}
+
+/// Add what another thread has counted.
+pub fn add(sum: &mut [u64], counts: &[u64]) {
+    sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+}
+
 /// Put the buckets of some scores into `out`; return the lowest and the highest.
 pub fn of_all(scores: &[f32], out: &mut Vec<u32>) -> (u32, u32) {
     out.resize(scores.len(), 0);
@@ -43,7 +53,7 @@ fn width() -> f64 {
 }
 
 /// The lower edge of a bucket; single precision moves it by less than a hundredth of the width.
-#[allow(clippy::cast_precision_loss)] // small numbers
+#[allow(clippy::cast_precision_loss)] // a bucket's number is below 2^17
 fn edge(bucket: usize) -> f64 {
     (bucket as f64 - 0.5 - f64::from(MIDDLE)) * width()
 }
@@ -150,14 +160,14 @@ impl Bucketed {
     }
 
     /// The buckets that hold every pair whose exact score may lie in a bucket, and all pairs that may lie among those.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a few hundred
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 4 at 512 numbers a row, 400 at 100,000
     fn reach(&self, bucket: usize) -> (usize, usize) {
         let wide = (2.0 * self.slack / width()).ceil() as usize + 1;
         (bucket.saturating_sub(wide).max(1), (bucket + wide + 1).min(COUNT + 1))
     }
 
     fn bucket_of(score: f64) -> usize {
-        #[allow(clippy::cast_possible_truncation)] // near enough: `reach` has room
+        #[allow(clippy::cast_possible_truncation)] // the bucket may be the next one, for which `reach` has room
         let score = score as f32;
         bucket(score) as usize
     }

@@ -46,11 +46,11 @@ impl<'a> Embeddings<'a> {
         &self.values[place * self.dim..][..self.dim]
     }
 
-    /// Squared distance of a row to one of others, as they are.
-    pub(super) fn distance(&self, place: usize, other: &Self, there: usize) -> f64 {
+    /// Squared distance of two rows as they are.
+    pub(super) fn distance(&self, first: usize, second: usize) -> f64 {
         arch().dispatch(
             #[inline(always)]
-            || exact_distance(self.row(place), other.row(there)),
+            || exact_distance(self.row(first), self.row(second)),
         )
     }
 
@@ -135,7 +135,7 @@ pub fn slack(dim: usize) -> f64 {
     error / (1.0 - error).max(0.5)
 }
 
-#[allow(clippy::cast_possible_truncation)] // the rounding that is meant
+#[allow(clippy::cast_possible_truncation)] // rounding to single precision is what it is for
 fn single(value: f64) -> f32 {
     value as f32
 }

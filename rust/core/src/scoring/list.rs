@@ -1,6 +1,6 @@
 //! Scores of a list of pairs.
 
-use super::blocks::{Blocks, Index, Pairs};
+use super::blocks::{Blocks, CHUNK, Index, Pairs};
 use super::buckets::NONE;
 use super::embeddings::Embeddings;
 use super::product::{arch, dot, tile};
@@ -59,12 +59,12 @@ impl<'a, I: Index> Scorer<'a, I> {
         Strip { products: vec![0.0; size], tile: Vec::new() }
     }
 
-    /// Give the cosine of every pair of a block, in single precision and in the order of `each`; `NONE` for mated pairs.
-    pub fn score(&self, strip: &mut Strip, block: usize, scores: &mut Vec<f32>) {
+    /// Return the cosine of every pair of a block, in single precision and in the order of `each`; `NONE` for mated pairs.
+    pub fn score(&self, strip: &mut Strip, block: usize) -> Vec<f32> {
         let (rows, dim, wide) = (self.blocks.rows(block), self.dim, self.blocks.columns.len());
         let height = rows.len();
         let rows = &self.rows[rows.start * dim..rows.end * dim];
-        scores.reserve_exact(self.blocks.size(block));
+        let mut scores = Vec::with_capacity(self.blocks.size(block));
         if self.dense {
             for (number, columns) in self.columns.chunks(TILE * dim).enumerate() {
                 let count = columns.len() / dim;
@@ -92,6 +92,7 @@ impl<'a, I: Index> Scorer<'a, I> {
                 });
             });
         }
+        scores
     }
 }
 
@@ -122,21 +123,14 @@ pub fn score_pairs<I: Index>(
     out.resize(first.len(), 0.0);
     let squares = embeddings.squares()?;
     let scorer = Scorer::new(embeddings, &squares, pairs, method)?;
-    let scores = parallel::share(
+    let scores = parallel::ordered(
         (0..scorer.blocks.count()).collect(),
-        || (scorer.strip(), Vec::new()),
-        |(strip, done), block| {
-            let mut scores = Vec::new();
-            scorer.score(strip, block, &mut scores);
-            done.push((block, scores));
-        },
+        || scorer.strip(),
+        |strip, block| scorer.score(strip, block),
     );
-    let mut scores: Vec<(usize, Vec<f32>)> = scores.into_iter().flat_map(|(_, done)| done).collect();
-    scores.sort_unstable_by_key(|(block, _)| *block);
-    let scores: Vec<Vec<f32>> = scores.into_iter().map(|(_, scores)| scores).collect();
     scorer.blocks.in_order(&scores, &mut out);
     if metric == Metric::SquaredL2 {
-        let work = out.chunks_mut(pairs.chunk(0).len().max(1)).enumerate().collect();
+        let work = out.chunks_mut(CHUNK).enumerate().collect();
         parallel::share(
             work,
             || (),
@@ -151,9 +145,9 @@ pub fn score_pairs<I: Index>(
 }
 
 /// Return a squared distance, given the cosine in single precision: by way of it where little cancels.
-#[allow(clippy::cast_possible_truncation)] // the rounding that is meant
+#[allow(clippy::cast_possible_truncation)] // rounding to single precision is what it is for
 fn squared(embeddings: &Embeddings<'_>, squares: &[f64], first: usize, second: usize, cosine: f32) -> f32 {
     let sum = squares[first] + squares[second];
     let distance = sum - 2.0 * (squares[first] * squares[second]).sqrt() * f64::from(cosine);
-    if distance > sum / 16.0 { distance as f32 } else { embeddings.distance(first, embeddings, second) as f32 }
+    if distance > sum / 16.0 { distance as f32 } else { embeddings.distance(first, second) as f32 }
 }

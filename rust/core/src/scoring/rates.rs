@@ -4,8 +4,8 @@ use super::blocks::{Index, Pairs};
 use super::buckets::{self, Bucketed, Known, bucket};
 use super::embeddings::{Embeddings, Exact, slack};
 use super::list::{Method, Scorer};
-use crate::curve::{OperatingPoint, Policy, check_fmr, sort};
-use crate::rates::Errors;
+use crate::curve::{OperatingPoint, Policy, sort};
+use crate::rates::{Errors, auc, check_asked};
 use crate::{Result, pairs, parallel};
 
 /// What [`rate_pairs`] returns.
@@ -50,17 +50,13 @@ struct Gathered {
 /// [`crate::Error::Scores`] for pairs of one kind only, or a rate or threshold out of range; [`crate::Error::Data`] for
 /// unequal lengths, a row that does not exist, or one without a direction, or where millions of pairs lie within rounding
 /// of a threshold; [`crate::Error::TooLarge`] for what does not fit in memory.
-#[allow(clippy::cast_precision_loss)] // the one rounding of the AUC
 pub fn rate_pairs<I: Index>(
     embeddings: &Embeddings<'_>,
     (first, second, mated): (&[I], &[I], &[bool]),
     fmrs: &[f64],
     thresholds: &[f64],
 ) -> Result<PairRates> {
-    fmrs.iter().try_for_each(|fmr| check_fmr(*fmr))?;
-    if thresholds.iter().any(|threshold| threshold.is_nan()) {
-        return pairs::fail("thresholds", "NaN");
-    }
+    check_asked(fmrs, thresholds)?;
     let genuine = mated.iter().filter(|&&mated| mated).count();
     if mated.len() != first.len() || genuine == 0 || genuine == mated.len() {
         let got = format!("{} pairs, {genuine} mated and {} non-mated", first.len(), mated.len() - genuine);
@@ -72,7 +68,7 @@ pub fn rate_pairs<I: Index>(
     let genuine = mated_scores(&scorer.blocks.pairs, exact);
     let (scores, counts, above) = nonmated_scores(&scorer, &genuine);
     let nonmated = mated.len() - genuine.len();
-    let auc = above as f64 / (2 * genuine.len() as u128 * nonmated as u128) as f64;
+    let auc = auc(above, genuine.len(), nonmated);
     let mut known = Bucketed::new(&counts, slack(embeddings.dim()));
     let question = |nonmated: &Bucketed| {
         let errors = Errors { mated: &genuine, nonmated };
@@ -100,13 +96,12 @@ fn mated_scores<I: Index>(pairs: &Pairs<'_, I>, exact: Exact<'_>) -> Vec<f64> {
 /// Return the scores of the non-mated pairs by block, how many lie in each bucket, and twice the number of times that a
 /// mated pair lies above a non-mated one, ties counted half.
 fn nonmated_scores<I: Index>(scorer: &Scorer<'_, I>, genuine: &[f64]) -> (Scores, Vec<u64>, u128) {
-    #[allow(clippy::cast_possible_truncation)] // for the bucket alone
+    #[allow(clippy::cast_possible_truncation)] // rounded as the scores are that go into buckets
     let place = |number: usize| genuine.partition_point(|score| (bucket(*score as f32) as usize) < number);
     let start: Vec<usize> = (0..=buckets::COUNT + 1).map(place).collect();
-    let empty = || (scorer.strip(), Gathered { scores: Vec::new(), counts: vec![0; buckets::COUNT + 1], above: 0 });
+    let empty = || (scorer.strip(), Gathered { scores: Vec::new(), counts: buckets::empty(), above: 0 });
     let found = parallel::share((0..scorer.blocks.count()).collect(), empty, |(strip, gathered), block| {
-        let (mut scores, mut numbers) = (Vec::new(), Vec::new());
-        scorer.score(strip, block, &mut scores);
+        let (scores, mut numbers) = (scorer.score(strip, block), Vec::new());
         for scores in scores.chunks(AT_ONCE) {
             buckets::of_all(scores, &mut numbers);
             for (score, number) in scores.iter().zip(&numbers) {
@@ -120,10 +115,10 @@ fn nonmated_scores<I: Index>(scorer: &Scorer<'_, I>, genuine: &[f64]) -> (Scores
         }
         gathered.scores.push((block, scores));
     });
-    let (mut scores, mut counts, mut above) = (Vec::new(), vec![0; buckets::COUNT + 1], 0);
+    let (mut scores, mut counts, mut above) = (Vec::new(), buckets::empty(), 0);
     for (_, part) in found {
         scores.extend(part.scores);
-        counts.iter_mut().zip(part.counts).for_each(|(sum, count): (&mut u64, _)| *sum += count);
+        buckets::add(&mut counts, &part.counts);
         above += part.above;
     }
     for (number, count) in counts.iter().enumerate().skip(1) {

@@ -83,31 +83,22 @@ impl Sides {
         count: usize,
         out: &mut Vec<Found>,
     ) {
-        let shards = |probe| (0..gallery).step_by(SHARD).map(move |at| (probe, at));
-        let start = || (Vec::new(), Vec::new());
-        let done =
-            parallel::share(probes.step_by(PROBES).flat_map(shards).collect(), start, |(done, products), corner| {
-                let (probe, at) = corner;
-                done.push((probe, at, self.nearest(products, probe, at, count)));
-            });
-        let mut done: Vec<_> = done.into_iter().flat_map(|(done, _)| done).collect();
-        done.sort_unstable_by_key(|(probe, at, _)| (*probe, *at));
-        let blocks: Vec<_> = done.chunk_by(|a, b| a.0 == b.0).collect();
-        let ranked = parallel::share(blocks, Vec::new, |ranked, shards| {
-            ranked.push((shards[0].0, rank(exact, shards[0].0, &shards.iter().map(|(_, _, found)| found), count)));
-        });
-        let mut ranked: Vec<_> = ranked.into_iter().flatten().collect();
-        ranked.sort_unstable_by_key(|(probe, _)| *probe);
-        out.extend(ranked.into_iter().flat_map(|(_, found)| found));
+        let blocks: Vec<usize> = probes.step_by(PROBES).collect();
+        let shards: Vec<usize> = (0..gallery).step_by(SHARD).collect();
+        let work = blocks.iter().flat_map(|probe| shards.iter().map(move |at| (*probe, *at))).collect();
+        let found = parallel::ordered(work, Vec::new, |products, (probe, at)| self.nearest(products, probe, at, count));
+        let work = blocks.into_iter().zip(found.chunks_exact(shards.len())).collect();
+        let ranked = parallel::ordered(work, || (), |(), (probe, shards)| rank(exact, probe, shards, count));
+        out.extend(ranked.into_iter().flatten());
     }
 
     /// Return, for each probe of a block, who of a shard may be among its nearest.
-    #[allow(clippy::cast_possible_truncation)] // numbers of a gallery; a margin
+    #[allow(clippy::cast_possible_truncation)] // a gallery has at most 2^31 rows
     fn nearest(&self, products: &mut Vec<f32>, probe: usize, at: usize, count: usize) -> Vec<Nearest> {
         let dim = self.dim;
         let probes = &self.probes[probe * dim..(probe * dim + PROBES * dim).min(self.probes.len())];
         let shard = &self.gallery[at * dim..(at * dim + SHARD * dim).min(self.gallery.len())];
-        let margin = 2.5 * slack(dim) as f32;
+        let margin = margin(dim);
         let start = || Nearest { least: f32::NEG_INFINITY, found: Vec::new(), room: 4 * count + 64 };
         let mut nearest: Vec<Nearest> = std::iter::repeat_with(start).take(probes.len() / dim).collect();
         for (number, columns) in shard.chunks(COLUMNS * dim).enumerate() {
@@ -160,18 +151,12 @@ impl Nearest {
 }
 
 /// Return the nearest of each probe of a block, given the candidates of each shard.
-fn rank<'a>(
-    (probes, gallery): (Exact<'_>, Exact<'_>),
-    probe: usize,
-    shards: &(impl Iterator<Item = &'a Vec<Nearest>> + Clone),
-    count: usize,
-) -> Vec<Found> {
+fn rank((probes, gallery): (Exact<'_>, Exact<'_>), probe: usize, shards: &[Vec<Nearest>], count: usize) -> Vec<Found> {
     let mut out = Vec::new();
-    let block = shards.clone().next().map_or(0, Vec::len);
-    #[allow(clippy::cast_possible_truncation)] // a margin
-    let margin = 2.5 * slack(gallery.rows.dim()) as f32;
+    let block = shards.first().map_or(0, Vec::len);
+    let margin = margin(gallery.rows.dim());
     for local in 0..block {
-        let found = shards.clone().flat_map(|shard| shard[local].found.iter().copied()).collect();
+        let found = shards.iter().flat_map(|shard| shard[local].found.iter().copied()).collect();
         let mut all = Nearest { least: f32::NEG_INFINITY, found, room: 0 };
         all.prune(count, margin);
         let exactly =
@@ -182,4 +167,11 @@ fn rank<'a>(
         out.extend(found);
     }
     out
+}
+
+/// How far below the last of the nearest another may score in single precision and yet be nearer: both may be wrong by
+/// the slack, and half of it is room for the rounding of this very sum.
+#[allow(clippy::cast_possible_truncation)] // the room is wider than that rounding
+fn margin(dim: usize) -> f32 {
+    2.5 * slack(dim) as f32
 }
