@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sdx.errors import DataError
 from sdx.evaluation import arrays
 from sdx.evaluation.template_pairs import TemplatePairs
 from sdx.evaluation.templates import ImageEmbeddings, TemplateSet
+from sdx.files import replacing
 
 NAMES = {
     "embedding": ("embedding", "embs", "img_feats"),
@@ -122,15 +122,8 @@ def write(
     """
     optional = {"mirrored": mirrored, "detector_score": templates.detector_score}
     there: dict[str, Any] = {name: array for name, array in optional.items() if array is not None}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, embedding=embedding, template=templates.template, media=templates.media, **there)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        np.savez(file, embedding=embedding, template=templates.template, media=templates.media, **there)
 
 
 def _form(array: NDArray[Any]) -> str:
