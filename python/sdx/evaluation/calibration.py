@@ -32,7 +32,7 @@ class Faces:
         name: of what they are, for the model file and reports.
         descriptor: float32 [N, D], of any length: one view's raw embedding, or the sum of both mirror images'.
         subject: int64 [N].
-        sha256: of the faces, hex.
+        sha256: of the set, or of the digests of the faces drawn, hex.
         flip: whether the mirror image's embedding was added.
     """
 
@@ -94,8 +94,9 @@ def of_source(
         index = torch.arange(HELD_OUT + start, HELD_OUT + min(start + BATCH, count))
         batch = sources.by_number(source, index)
         face = batch.face.cpu()
-        checksum.update(face.numpy().tobytes())
-        distinct.update(hashlib.sha256(one.tobytes()).digest() for one in face.numpy())
+        digests = [hashlib.sha256(one.tobytes()).digest() for one in face.numpy()]
+        checksum.update(b"".join(digests))
+        distinct.update(digests)
         if len(distinct) < start + len(face):
             raise DataError(
                 f"{source.name}: expected {count:,} faces that differ, got {len(distinct):,} among the first "

@@ -122,8 +122,8 @@ class Identification:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         values = asdict(self)
-        values["options"] = {**values.pop("weighting"), "called": self.weighting.names()}
-        return values
+        del values["weighting"]
+        return {**values, "options": self.weighting.to_json()}
 
 
 def identify(templates: Templates, galleries: Sequence[Roster], probes: Roster, *, rank: int = 1) -> Identification:
@@ -226,8 +226,8 @@ class LegacyResult:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         values = asdict(self)
-        values["options"] = {**values.pop("weighting"), "called": self.weighting.names()}
-        return values
+        del values["weighting"]
+        return {**values, "options": self.weighting.to_json()}
 
 
 def legacy(templates: Templates, galleries: Sequence[Roster], probes: Roster) -> LegacyResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ class TemplateResult:
         del judged["accuracy"]
         return {
             "name": self.name,
-            "options": {**asdict(self.weighting), "called": self.weighting.names()},
+            "options": self.weighting.to_json(),
             "images": self.images,
             "templates": self.templates,
             **judged,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,10 @@ class Weighting:
             return {}
         end = f"D{self.detector_weighting:d}F{self.flip == 'sum':d}"
         return {script: f"N{self.norm_weighting == means_norms:d}{end}" for script, means_norms in SCRIPTS.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values: the fields, and what the field's scripts call them."""
+        return {**asdict(self), "called": self.names()}
 
     def __str__(self) -> str:
         names = ", ".join(f"{script}.py: {name}" for script, name in self.names().items())
