@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -91,8 +92,7 @@ class Frozen:
         return self._teacher.embed(face, self._source.frame).to(self._device)
 
     def _face(self, index: Tensor, latent: Tensor) -> Tensor:
-        batch: Batch = self._source.draw(index, latent)  # type: ignore[call-arg]  # only of a source with latents
-        return batch.face
+        return cast(LatentSource, self._source).draw(index, latent).face
 
     def _shown(self, face: Tensor, flip: Tensor | None) -> tuple[Tensor, Tensor | None]:
         face = augment.shared(face, flip)
