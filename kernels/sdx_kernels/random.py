@@ -8,7 +8,7 @@ transform with minimax fits in the shape of Giles ("Approximating the erfinv fun
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +64,11 @@ class NoiseKey:
         pitch = self.row(width)
         noise = normals(self.seed, self.stream, self.index, height * pitch, offset=self.offset)
         return noise.view(-1, 1, height, pitch)[..., :width] * self.strength
+
+    def window(self, top: int, left: int, width: int) -> NoiseKey:
+        """Return the key of a part of an image ``width`` wide, from its pixel (top, left) on."""
+        pitch = self.row(width)
+        return replace(self, offset=self.offset + top * pitch + left, pitch=pitch)
 
     def row(self, width: int) -> int:
         """Return the pixels from one row to the next where ``width`` are drawn; raises KernelError if they are less."""

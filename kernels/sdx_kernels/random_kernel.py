@@ -1,4 +1,4 @@
-"""The numbers of `sdx_kernels.random` inside a Triton kernel: the same integers, and the same arithmetic to normals."""
+"""The numbers of `sdx_kernels.random` as a Triton kernel: the same integers, and the same arithmetic to normals."""
 
 from __future__ import annotations
 
@@ -15,21 +15,55 @@ _LOG_2 = tl.constexpr(random.LOG_2)
 
 
 @triton.jit
-def normals(seed_low, seed_high, stream, index, element):
-    """Return the standard normals of (seed, stream, index) at ``element``, int64 of any shape, as float32.
+def noise_kernel(
+    index,
+    strength,
+    out,
+    runs,
+    length,
+    parts,
+    start,
+    pitch,
+    seed_low,
+    seed_high,
+    stream,
+    HAS_STRENGTH: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Write the normals of BLOCK blocks of four numbers of one run, times the strength.
 
-    ``index`` is one int64; the seed comes in halves, each below 2^32.
+    An image has ``runs`` runs of ``length`` numbers, which begin at ``start`` and then every ``pitch`` numbers. A block
+    of Philox is computed once for its four numbers; blocks at the ends of a run reach beyond it.
     """
-    zero = element * 0
-    block = ((element >> 2) & 0xFFFFFFFF).to(tl.uint32)
-    low = (zero + (index & 0xFFFFFFFF)).to(tl.uint32)
-    high = (zero + ((index >> 32) & 0xFFFFFFFF)).to(tl.uint32)
-    purpose = (zero + stream).to(tl.uint32)
-    a, b, c, d = tl.philox_impl(
-        block, low, high, purpose, (zero + seed_low).to(tl.uint32), (zero + seed_high).to(tl.uint32)
+    program = tl.program_id(0).to(tl.int64)
+    run = program // parts
+    first = start + run % runs * pitch
+    image = tl.load(index + run // runs)
+    block = (first >> 2) + program % parts * BLOCK
+    place = (block << 2) - first + tl.arange(0, 4 * BLOCK)
+    a, b, c, d = _words(seed_low, seed_high, stream, image, block + tl.arange(0, BLOCK))
+    z = tl.interleave(tl.interleave(_normal(a), _normal(c)), tl.interleave(_normal(b), _normal(d)))
+    if HAS_STRENGTH:
+        z *= tl.load(strength)
+    tl.store(out + run * length + place, z, mask=(place >= 0) & (place < length))
+
+
+@triton.jit
+def _words(seed_low, seed_high, stream, index, block):
+    """Return the four words of each block, int64 of any shape; ``index`` is one int64, the seed comes in halves."""
+    zero = block * 0
+    return tl.philox_impl(
+        (block & 0xFFFFFFFF).to(tl.uint32),
+        (zero + (index & 0xFFFFFFFF)).to(tl.uint32),
+        (zero + ((index >> 32) & 0xFFFFFFFF)).to(tl.uint32),
+        (zero + stream).to(tl.uint32),
+        (zero + seed_low).to(tl.uint32),
+        (zero + seed_high).to(tl.uint32),
     )
-    place = element & 3
-    word = tl.where(place == 0, a, tl.where(place == 1, b, tl.where(place == 2, c, d)))
+
+
+@triton.jit
+def _normal(word):
     odd = (word << 1) | 1  # a tail probability in units of 2^-32, never 0
     p = odd.to(tl.float32) * 2.3283064365386963e-10
     y = (0 - odd).to(tl.uint32).to(tl.float32) * 2.3283064365386963e-10  # 1 - p, precise at both ends

@@ -70,12 +70,10 @@ def _images(side: int = 32) -> Tensor:
 def _epilogue(x: Tensor, impl: str) -> Tensor:
     if impl == "reference":
         return bias_act(x * 0.5, act="swish")
-    rest = [fused.NO_KEY, None, "swish", 0.2, 2**0.5, None]
+    rest = [fused.NO_NOISE, None, "swish", 0.2, 2**0.5, None]
     dcoef = _lazy((len(x), 1))
     dcoef[-1] = 0.5
-    y: Tensor = fused.epilogue(x, None, [0, 0], [32, 32], dcoef, None, None, *rest, None, None, None, None, None, None)[
-        0
-    ]
+    y: Tensor = fused.epilogue(x, None, [0, 0], [32, 32], dcoef, None, *rest, None, None, None, None, None, None)[0]
     return y
 
 
@@ -136,7 +134,7 @@ def test_the_transpose_of_a_crop_beyond_31_bits() -> None:
 def test_a_convolution_beyond_31_bits() -> None:
     x = _images(32)
     weight = torch.randn(1, 1, 3, 3).half()
-    none = None, None, None, fused.NO_KEY, None, "linear", 0.2, 1.0, None, None
+    none = None, None, fused.NO_NOISE, None, "linear", 0.2, 1.0, None, None
     with _last_program():
         y = fused.convolution(x, weight, 1, 1, *none)
     expected = torch.nn.functional.conv2d(x[-1:].float(), weight.float(), padding=1)

@@ -111,7 +111,8 @@ def test_agrees_with_weights_of_each_sample(
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     x, weight, styles = (t.to(device, dtype) for t in _arguments())
     weight = weight / 4 if not case.get("demodulate", True) else weight
-    got = modulated_conv2d(x, weight, styles, **case)
+    there = {key: value.to(device) if isinstance(value, Tensor) else value for key, value in case.items()}
+    got = modulated_conv2d(x, weight, styles, **there)
     assert got.dtype == dtype
     tolerances.check("modulated_conv2d", got.cpu(), _oracle(x, weight, styles, **case))
 

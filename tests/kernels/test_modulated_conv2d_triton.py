@@ -91,7 +91,7 @@ def test_the_registered_ops_keep_their_promises() -> None:
     activation = "tanh", 1.5, None
     first, second, third = (t.clone().requires_grad_() for t in (y, dcoef, bias))
     torch.library.opcheck(ops.modulated_epilogue.default, (first, second, None, third, *activation))
-    no_noise = None, None, [0] * 5
+    no_noise = None, [0, 0]
     follows = dcoef, *no_noise, bias, "relu", 0.2, 1.0, 0.5, styles
     torch.library.opcheck(ops.styled_conv.default, (y, torch.randn(3, 3, 3, 3), 1, 1, *follows))
     colours = torch.randn(3, 3), styles, bias, None, 1.0
@@ -176,15 +176,15 @@ def test_noise_of_the_epilogue_in_a_window_is_that_of_the_whole(roi: tuple[int, 
 
 def test_two_configurations_of_a_kernel_agree() -> None:
     x, weight = torch.randn(2, 5, 9, 7), torch.randn(7, 5, 3, 3)
-    rest = (None, None, None, fused.NO_KEY, None, "tanh", 0.2, 1.0, None, None)
+    rest = (None, None, fused.NO_NOISE, None, "tanh", 0.2, 1.0, None, None)
     plain = fused.convolution(x, weight, 1, 1, *rest)
     other = launch.Row("conv_kernel", {"BLOCK_M": 16, "BLOCK_N": 16, "BLOCK_K": 16})
     with mock.patch.object(launch, "TABLE", (other, *launch.TABLE)):
         assert torch.equal(fused.convolution(x, weight, 1, 1, *rest), plain)  # the chunks of the inputs are the same
     colours = torch.randn(3, 5), torch.randn(2, 5), torch.randn(3), None, 1.0
-    arguments = (x, torch.rand(3, 3), [1, 1], [9, 7], torch.rand(2, 5), *rest[1:3], fused.NO_KEY, *rest[4:9])
+    arguments = (x, torch.rand(3, 3), [1, 1], [9, 7], torch.rand(2, 5), *rest[1:8])
     y, image = fused.epilogue(*arguments, None, *colours)
-    other = launch.Row("epilogue_kernel_low_pass", {"BLOCK_P": 16, "SIDE": 8, "BLOCK_C": 1})
+    other = launch.Row("epilogue_kernel_low_pass", {"BLOCK_P": 16, "SIDE": 8, "BLOCK_C": 1, "STEPS": 2})
     with mock.patch.object(launch, "TABLE", (other, *launch.TABLE)):
         again, image_again = fused.epilogue(*arguments, None, *colours)
     assert torch.equal(again, y)
@@ -211,6 +211,7 @@ def test_the_cost_is_what_the_kernels_move(up: int, colours: bool, own: bool) ->
     shape = n, inputs, height, width
     expected = cost("styled_layer", shape, torch.float32, colours=colours, own=own, **options)
     convolved = packed.weight.numel() * 4 + x.numel() * 4
+    drawn = recording.of("noise_kernel").bytes()
     if own:
         parts = [launch for launch in recording.each if launch.kernel == "conv_kernel"]
         loads = sum(launch.loads["x"].issued + launch.loads["weight"].issued for launch in parts)
@@ -220,7 +221,7 @@ def test_the_cost_is_what_the_kernels_move(up: int, colours: bool, own: bool) ->
     if recording.launches["epilogue_kernel"]:
         written = n * outputs * (height if up == 1 else 2 * height + 1) * (width if up == 1 else 2 * width + 1) * 4
         moved = recording.of("epilogue_kernel").bytes()
-        assert expected.bytes_kernel == convolved + written + moved
+        assert expected.bytes_kernel == convolved + written + moved + drawn
     assert expected.launches == len(recording.each) + (not own)
     assert expected.flops >= 2 * 9 * n * inputs * outputs * height * width
     assert expected.bytes_min < expected.bytes_kernel

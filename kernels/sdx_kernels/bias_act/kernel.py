@@ -71,7 +71,8 @@ def bias_act_kernel(
 @triton.jit
 def limited(y, clamp):
     """Return y within [-clamp, clamp]; NaN stays."""
-    return tl.where(y > clamp, clamp, tl.where(y < -clamp, -clamp, y))
+    least = tl.maximum(y, -clamp, propagate_nan=tl.PropagateNan.ALL)
+    return tl.minimum(least, clamp, propagate_nan=tl.PropagateNan.ALL)
 
 
 @triton.jit
@@ -83,6 +84,8 @@ def activation(v, alpha, ACT: tl.constexpr):
         y = tl.where(v <= 0, 0.0, v)
     elif ACT == "lrelu":
         y = tl.where(v > 0, v, v * alpha)
+    elif ACT == "convex lrelu":  # with a slope in (0, 1] below 0
+        y = tl.maximum(v, v * alpha, propagate_nan=tl.PropagateNan.ALL)
     elif ACT == "tanh":
         less = _expm1(-2.0 * tl.abs(v))  # of e^(-2|v|), in (-1, 0]
         y = tl.where(v < 0, less, -less) / (2.0 + less)

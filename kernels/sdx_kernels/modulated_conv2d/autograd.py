@@ -17,6 +17,7 @@ from sdx_kernels.modulated_conv2d import fused
 from sdx_kernels.modulated_conv2d.forward import styled
 from sdx_kernels.modulated_conv2d.geometry import Geometry
 from sdx_kernels.modulated_conv2d.reference import SMALLEST, demodulation, noise_of, resampled_conv
+from sdx_kernels.noise import drawn
 from sdx_kernels.random import NoiseKey
 
 _SLOPE = 0.2
@@ -33,12 +34,11 @@ def epilogue(
     clamp: float | None,
 ) -> Tensor:
     """Return ``bias_act(y * dcoef + noise)``; y [N, C, H, W], dcoef [N, C], noise [N or 1, 1, H, W], bias [C]."""
-    n, _, height, width = y.shape
-    values, index, key = fused.noise_arguments(noise, n, width)
-    size = [height, width]
+    size = y.shape[2:]
+    values, place = fused.noise_arguments(noise, len(y), size)
     out: Tensor
     out, _ = fused.epilogue(
-        y, None, [0, 0], size, dcoef, values, index, key, bias, act, _SLOPE, gain, clamp, None, None, None, None, None,
+        y, None, [0, 0], size, dcoef, values, place, bias, act, _SLOPE, gain, clamp, None, None, None, None, None,
         None,
     )  # fmt: skip
     return out
@@ -102,9 +102,18 @@ def modulated_conv2d_triton(
             y = resampled_conv(scaled, packed, geometry, "triton")
             top, left, bottom, right = geometry.roi
             y = y[:, :, top:bottom, left:right]
-            return _finished(y, dcoef, noise_of(noise, geometry), bias, act, outer, clamp)
+            return _finished(y, dcoef, _noise_of(noise, geometry), bias, act, outer, clamp)
         y = styled(scaled, packed, geometry, dcoef, noise, bias, act, outer, clamp)
     return layout.like(y, x)
+
+
+def _noise_of(noise: Tensor | NoiseKey | None, geometry: Geometry) -> Tensor | None:
+    """Return the noise of the roi, [N or 1, 1, H, W]; gradients flow to a key's strength."""
+    if not isinstance(noise, NoiseKey):
+        return noise_of(noise, geometry)
+    top, left, bottom, right = geometry.roi
+    window = noise.window(top, left, geometry.size[1])
+    return drawn(window, bottom - top, right - left, with_strength=False) * noise.strength
 
 
 def _finished(

@@ -7,6 +7,7 @@ import torch
 from sdx_kernels import launch
 from sdx_kernels.cost import Cost
 from sdx_kernels.modulated_conv2d.geometry import pads_of
+from sdx_kernels.modulated_conv2d.tiles import tiles_of
 
 
 def cost(
@@ -33,7 +34,7 @@ def cost(
         kernel: taps a side of the weight.
         up: factor of upsampling.
         taps: taps a side of its low-pass.
-        noise: whether the normals of a key are added, which no memory holds.
+        noise: whether the normals of a key are added, which a kernel before this one draws.
         colours: whether the colours are taken, with an image to add to.
         own: the convolution is `conv_kernel`, with its loads counted as it issues them, not the library's.
         arch: compute capability.
@@ -52,8 +53,12 @@ def cost(
         loads_of_convolution(shape, dtype, outputs=outputs, kernel=kernel, up=up, arch=arch) if own else source + weight
     )
     launches = up**2 if own else 1
+    if noise:
+        moved, launches = moved + bytes_of_noise(n, height * width * up**2, arch=arch), launches + 1
     if own and up == 1 and not colours:
-        return Cost(flops, bytes_min, moved + result + vectors, launches)
+        blocks = -(-outputs // launch.config("conv_kernel", size=outputs, bits=8 * size, arch=arch).blocks["BLOCK_N"])
+        grain = 4 * n * height * width * blocks if noise else 0
+        return Cost(flops, bytes_min, moved + result + vectors + grain, launches)
     convolved = n * outputs * _convolved(height, kernel, up) * _convolved(width, kernel, up) * size
     after = bytes_of_epilogue(
         (n, outputs, height, width), dtype, kernel=kernel, up=up, taps=taps, noise=noise, colours=colours, arch=arch
@@ -78,20 +83,30 @@ def bytes_of_epilogue(
     """
     n, outputs, height, width = shape
     size = dtype.itemsize
-    name = "epilogue_kernel_channels_last" + ("_low_pass" if up > 1 else "")
-    blocks = launch.config(name, size=outputs, bits=8 * size, arch=arch).blocks
-    if up > 1:
-        tile = blocks["BLOCK_P"] // blocks["SIDE"], blocks["SIDE"]
-        tiles = -(-height * up // tile[0]) * -(-width * up // tile[1])
-        pixels = _reach(height, tile[0], kernel, up, taps) * _reach(width, tile[1], kernel, up, taps)
-    else:
-        tiles, pixels = -(-height * width // blocks["BLOCK_P"]), height * width
-    programs = n * tiles * (1 if colours else -(-outputs // blocks["BLOCK_C"]))
-    vectors = 4 * n * tiles * outputs * (7 if colours else 3) + programs * (
-        (12 if noise else 0) + (4 * taps**2 if up > 1 else 0) + (12 if colours else 0)
+    cut = tiles_of(
+        (n, outputs, height * up, width * up),
+        is_pixelwise=True,
+        low_pass_rank=0 if up == 1 else 1 if taps == 4 else 2,
+        colours=colours,
+        bits=8 * size,
+        arch=arch,
     )
+    pixels = height * width
+    if up > 1:
+        rows, columns = cut.strip
+        pixels = _reach(height, rows, kernel, up, taps) * _reach(width, columns, kernel, up, taps)
+    programs = n * cut.tiles * cut.groups
+    filter = 0 if up == 1 else 32 if cut.low_pass == 2 else 4 * taps**2
+    vectors = 4 * n * cut.tiles * outputs * (7 if colours else 3) + programs * (filter + (12 if colours else 0))
+    grain = 4 * n * height * width * up**2 * cut.groups if noise else 0
     image = 24 * n * height * width * up**2 if colours else 0
-    return n * outputs * (pixels + height * width * up**2) * size + image + vectors
+    return n * outputs * (pixels + height * width * up**2) * size + image + grain + vectors
+
+
+def bytes_of_noise(n: int, pixels: int, *, arch: int = 80) -> int:
+    """Return the bytes of `noise_kernel` for ``n`` whole images: each pixel, and what a program reads of its key."""
+    block = launch.config("noise_kernel", size=pixels, bits=32, arch=arch).blocks["BLOCK"]
+    return 4 * n * pixels + 12 * n * -(-(pixels + 3) // (4 * block))
 
 
 def loads_of_convolution(

@@ -36,7 +36,7 @@ def styled(
     first_row, first_column, last_row, last_column = geometry.needed(x, kernel)
     part = x[:, :, first_row:last_row, first_column:last_column]
     size = [bottom - top, right - left]
-    values, index, key = fused.noise_arguments(noise, n, geometry.size[1], (top, left))
+    values, place = fused.noise_arguments(noise, n, geometry.size, geometry.roi)
     packed = weight if geometry.up == 1 else weight.flip((2, 3)).transpose(0, 1)
     implicit = uses_conv_kernel(x, len(weight))
     none = None, None, None, None, None, None
@@ -44,7 +44,7 @@ def styled(
         padding = geometry.pads[0]
         if implicit and (first_row, first_column) == (top, left) == (0, 0) and part.shape == x.shape:
             done: Tensor = fused.convolution(
-                part, packed, 1, padding, dcoef, values, index, key, bias, act, _SLOPE, gain, clamp, None
+                part, packed, 1, padding, dcoef, values, place, bias, act, _SLOPE, gain, clamp, None
             )
             return done
         y = _convolve(part, packed, 1, padding, implicit)
@@ -61,7 +61,7 @@ def styled(
             )
         ]
     result: Tensor = fused.epilogue(
-        y, low_pass, pads, size, dcoef, values, index, key, bias, act, _SLOPE, gain, clamp, *none
+        y, low_pass, pads, size, dcoef, values, place, bias, act, _SLOPE, gain, clamp, *none
     )[0]
     return result
 
@@ -82,22 +82,20 @@ def styled_layer_triton(
     n, up, kernel = len(x), packed.up, packed.weight.shape[2]
     half = (kernel - 1) // 2
     size = [up * length for length in x.shape[2:]]
-    values, index, key = fused.noise_arguments(noise, n, size[1])
+    values, place = fused.noise_arguments(noise, n, size)
     x = x.contiguous(memory_format=torch.channels_last)
     implicit = uses_conv_kernel(x, len(packed.square_sum))
     if implicit and up == 1 and rgb is None:
-        y = fused.convolution(
-            x, packed.weight, 1, half, dcoef, values, index, key, bias, act, _SLOPE, gain, clamp, styles
-        )
+        y = fused.convolution(x, packed.weight, 1, half, dcoef, values, place, bias, act, _SLOPE, gain, clamp, styles)
         return y, None
     y = _convolve(x, packed.weight, up, half if up == 1 else 0, implicit)
     low_pass, pads = None, [0, 0]
     if packed.low_pass is not None:
-        low_pass = packed.low_pass[0, 0].float()
-        pads = [pads_of(half, taps, up, 1)[0] - kernel + 1 for taps in low_pass.shape]
+        low_pass = packed.low_pass[0, 0].float() if packed.separable is None else packed.separable
+        pads = [pads_of(half, taps, up, 1)[0] - kernel + 1 for taps in packed.low_pass.shape[2:]]
     colours = (None,) * 4 if rgb is None else (rgb.weight, rgb.styles, rgb.bias, rgb.image)
     y, image = fused.epilogue(
-        y, low_pass, pads, size, dcoef, values, index, key, bias, act, _SLOPE, gain, clamp, styles, *colours,
+        y, low_pass, pads, size, dcoef, values, place, bias, act, _SLOPE, gain, clamp, styles, *colours,
         None if rgb is None else rgb.clamp,
     )  # fmt: skip
     return y, None if rgb is None else image
@@ -113,15 +111,19 @@ def _convolve(x: Tensor, weight: Tensor, up: int, padding: int, implicit: bool) 
     """Return the bare convolution, transposed for ``up`` > 1."""
     if implicit:
         y: Tensor = fused.convolution(
-            x, weight, up, padding, None, None, None, fused.NO_KEY, None, "linear", _SLOPE, 1.0, None, None
+            x, weight, up, padding, None, None, fused.NO_NOISE, None, "linear", _SLOPE, 1.0, None, None
         )
         return y
     return conv2d(x, weight, padding=padding) if up == 1 else conv_transpose2d(x, weight, stride=up)
 
 
 def _correlated(filter: Tensor | None, up: int, device: torch.device) -> Tensor:
-    """Return the low-pass of an upsampling to correlate with, float32 [taps, taps'], its gain included."""
+    """Return the low-pass of an upsampling to correlate with, its gain included, as `fused.epilogue` takes it."""
     if filter is None:
         return torch.full((1, 1), float(up**2), device=device)
-    square = torch.outer(filter, filter) if filter.ndim == 1 else filter
-    return square.detach().to(device, torch.float32).flip((0, 1)) * up**2
+    taps = filter.detach().to(device, torch.float32)
+    if filter.ndim == 2:
+        return taps.flip((0, 1)) * up**2
+    if len(filter) == 4:
+        return taps.flip(0).repeat(2) * up
+    return torch.outer(taps, taps).flip((0, 1)) * up**2

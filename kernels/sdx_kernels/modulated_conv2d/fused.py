@@ -9,35 +9,37 @@ import torch
 from torch import Tensor
 
 from sdx_kernels import launch, layout
+from sdx_kernels.bias_act.reference import HOMOGENEOUS
+from sdx_kernels.modulated_conv2d.geometry import Roi
+from sdx_kernels.modulated_conv2d.tiles import tiles_of
+from sdx_kernels.noise import drawn
 from sdx_kernels.random import NoiseKey
 
-NO_KEY = (0, 0, 0, 0, 0)
-"""Seed in halves, stream, number of the first pixel, numbers of a row: what a noise key has besides its tensors."""
-
-_Noise = tuple[Tensor | None, Tensor | None, Sequence[int]]
+NO_NOISE = (0, 0)
+"""Number of the first pixel of a noise image, and pixels from one row of it to the next: what a kernel is told."""
 
 
-def noise_arguments(noise: Tensor | NoiseKey | None, n: int, width: int, corner: tuple[int, int] = (0, 0)) -> _Noise:
-    """Return noise as the kernels take it: values or strength, image numbers, and integers as in `NO_KEY`.
+def noise_arguments(
+    noise: Tensor | NoiseKey | None, n: int, size: Sequence[int], roi: Roi | None = None
+) -> tuple[Tensor | None, Sequence[int]]:
+    """Return noise as the kernels take it: float images [n, 1, H, W], and integers as in `NO_NOISE`.
 
     Args:
-        noise: a tensor [N or 1, 1, H, width] or [H, width], or a key.
+        noise: a tensor [n or 1, 1, height, width] or [height, width], or a key, which is drawn here.
         n: images.
-        width: of the whole result, of which the kernel may draw a part.
-        corner: row and column of the part's first pixel.
+        size: (height, width) of the whole result.
+        roi: the part of it that the kernel finishes, all of it if None.
     """
+    top, left, bottom, right = roi or (0, 0, *size)
+    width = size[1]
     if noise is None:
-        return None, None, NO_KEY
+        return None, NO_NOISE
     if isinstance(noise, NoiseKey):
-        strength = torch.as_tensor(noise.strength, dtype=torch.float32).to(noise.index.device).reshape(1)
-        seed = noise.seed & 0xFFFFFFFF, noise.seed >> 32
-        pitch = noise.row(width)
-        start = noise.offset + corner[0] * pitch + corner[1]
-        return strength, noise.index.contiguous(), (*seed, noise.stream, start, pitch)
+        return drawn(noise.window(top, left, width), bottom - top, right - left), (0, right - left)
     whole = noise.expand(n, *noise.shape[-3:]) if noise.ndim == 4 else noise.expand(n, 1, *noise.shape)
     if whole.stride(3) != 1 or whole.stride(2) != width:
         whole = whole.contiguous()
-    return whole, None, (0, 0, 0, corner[0] * width + corner[1], width)
+    return whole, (top * width + left, width)
 
 
 @torch.library.custom_op("sdx_kernels::styled_epilogue", mutates_args=())
@@ -48,8 +50,7 @@ def epilogue(
     size: Sequence[int],
     dcoef: Tensor | None,
     noise: Tensor | None,
-    index: Tensor | None,
-    key: Sequence[int],
+    place: Sequence[int],
     bias: Tensor | None,
     act: str,
     alpha: float,
@@ -66,13 +67,13 @@ def epilogue(
 
     Args:
         y: result of the convolution, any strides.
-        low_pass: float32 [taps, taps'] to correlate with, gain included, or None.
+        low_pass: float32 to correlate with, gain included: [taps, taps'], or [8], four taps down and four across of a
+            filter that is their outer product, or None.
         pads: zeros before the first row and column that the low-pass meets; negative where it starts further in.
         size: (H, W) of the result.
         dcoef: float32 [N, C], multiplied first.
-        noise: see `noise_arguments`, and so for ``index`` and ``key``.
-        index: int64 [N].
-        key: five integers.
+        noise: [N, 1, H', W'], see `noise_arguments`.
+        place: where in it the result begins, see `NO_NOISE`.
         bias: float32 [C].
         act: see `sdx_kernels.bias_act`, and so for ``alpha``, ``gain`` and ``clamp``.
         alpha: slope of lrelu.
@@ -93,74 +94,69 @@ def epilogue(
     n, channels, in_height, in_width = y.shape
     out, image = _allocate(y, size, rgb_weight is not None)
     height, width = size
-    pixelwise = channels > 1 and y.stride(1) == 1
-    kind = ("_channels_last" if pixelwise else "") + ("" if low_pass is None else "_low_pass")
-    row = launch.config(
-        f"epilogue_kernel{kind}",
-        size=channels,
+    cut = tiles_of(
+        (n, channels, height, width),
+        is_pixelwise=channels > 1 and y.stride(1) == 1,
+        low_pass_rank=0 if low_pass is None else low_pass.ndim,
+        colours=rgb_weight is not None,
         bits=8 * y.element_size(),
         arch=launch.arch_of(y.device),
     )
-    groups = -(-channels // row.blocks["BLOCK_C"])
-    chunks = groups if rgb_weight is not None else 1  # colours are sums over all channels, in one program
-    tiles = _tiles(height, width, row)
-    taps = (0, 0) if low_pass is None else low_pass.shape
+    if low_pass is not None and low_pass.ndim == 1 and cut.low_pass == 1:
+        low_pass = torch.outer(low_pass[:4], low_pass[4:])
+    taps = low_pass.shape if cut.low_pass == 1 and low_pass is not None else (0, 0)
     launch.launch(
         epilogue_kernel,
-        (tiles * (groups // chunks) * n,),
+        (cut.tiles * cut.groups * n,),
         y,
         *(None if t is None else t.contiguous() for t in (low_pass, dcoef)),
         noise,
-        index,
         *(None if t is None else t.contiguous() for t in (bias, styles, rgb_weight, rgb_styles, rgb_bias, skip)),
         out,
         image,
         height,
         width,
         channels,
-        tiles,
-        groups // chunks,
+        cut.tiles,
+        cut.groups,
         in_height,
         in_width,
         *pads,
         *y.stride(),
         *out.stride(),
-        noise.stride(0) if noise is not None and index is None else 0,
-        key[3],
-        key[4],
-        key[0],
-        key[1],
-        key[2],
+        0 if noise is None else noise.stride(0),
+        *place,
         alpha,
         gain,
         0.0 if clamp is None else clamp,
         0.0 if rgb_clamp is None else rgb_clamp,
-        row=row,
+        row=cut.row,
+        LOW_PASS=cut.low_pass,
         TAPS_Y=taps[0],
         TAPS_X=taps[1],
         HAS_DCOEF=dcoef is not None,
-        NOISE=0 if noise is None else 1 if index is None else 2,
+        HAS_NOISE=noise is not None,
         HAS_BIAS=bias is not None,
         HAS_CLAMP=clamp is not None,
         HAS_STYLES=styles is not None,
         HAS_RGB=rgb_weight is not None,
         HAS_SKIP=skip is not None,
         HAS_RGB_CLAMP=rgb_clamp is not None,
-        ACT=act,
+        ACT=_activation(act, alpha),
+        FOLDS=act in HOMOGENEOUS and gain > 0,
         ACC=layout.accumulator(y),
-        CHUNKS=chunks,
+        CHUNKS=cut.chunks,
     )
     return out, image
 
 
-def _tiles(height: int, width: int, row: launch.Row) -> int:
-    pixels, side = row.blocks["BLOCK_P"], row.blocks["SIDE"]
-    return -(-height * width // pixels) if side == 0 else -(-height // (pixels // side)) * -(-width // side)
+def _activation(act: str, alpha: float) -> str:
+    return "convex lrelu" if act == "lrelu" and 0 < alpha <= 1 else act
 
 
 @epilogue.register_fake
 def _(y: Tensor, low_pass: Tensor | None, pads: Any, size: Sequence[int], *rest: Any) -> tuple[Tensor, Tensor]:
-    return _allocate(y, size, rest[9] is not None)
+    return _allocate(y, size, rest[8] is not None)
 
 
 def _allocate(y: Tensor, size: Sequence[int], colours: bool) -> tuple[Tensor, Tensor]:
@@ -179,8 +175,7 @@ def convolution(
     padding: int,
     dcoef: Tensor | None,
     noise: Tensor | None,
-    index: Tensor | None,
-    key: Sequence[int],
+    place: Sequence[int],
     bias: Tensor | None,
     act: str,
     alpha: float,
@@ -197,8 +192,7 @@ def convolution(
         padding: zeros around a plain convolution.
         dcoef: as in `epilogue`, and so for the arguments that follow; they go with ``up`` = 1 alone.
         noise: as in `epilogue`.
-        index: as in `epilogue`.
-        key: as in `epilogue`.
+        place: as in `epilogue`.
         bias: as in `epilogue`.
         act: as in `epilogue`.
         alpha: as in `epilogue`.
@@ -209,7 +203,7 @@ def convolution(
     Returns:
         [N, O, H', W'] in channels_last.
     """
-    from sdx_kernels.modulated_conv2d.kernel import conv_kernel
+    from sdx_kernels.modulated_conv2d.conv_kernel import conv_kernel
 
     out = _conv_result(x, weight, up, padding)
     n, inputs, in_height, in_width = x.shape
@@ -230,7 +224,6 @@ def convolution(
                 weight,
                 None if dcoef is None else dcoef.contiguous(),
                 noise,
-                index,
                 None if bias is None else bias.contiguous(),
                 None if styles is None else styles.contiguous(),
                 part,
@@ -245,12 +238,8 @@ def convolution(
                 strides[3],
                 part.stride(0),
                 *part.stride()[2:],
-                noise.stride(0) if noise is not None and index is None else 0,
-                key[3],
-                key[4],
-                key[0],
-                key[1],
-                key[2],
+                0 if noise is None else noise.stride(0),
+                *place,
                 alpha,
                 gain,
                 0.0 if clamp is None else clamp,
@@ -264,11 +253,11 @@ def convolution(
                 UP=up,
                 PAD=padding,
                 HAS_DCOEF=dcoef is not None,
-                NOISE=0 if noise is None else 1 if index is None else 2,
+                HAS_NOISE=noise is not None,
                 HAS_BIAS=bias is not None,
                 HAS_CLAMP=clamp is not None,
                 HAS_STYLES=styles is not None,
-                ACT=act,
+                ACT=_activation(act, alpha),
                 ACC=layout.accumulator(x),
             )
     return out

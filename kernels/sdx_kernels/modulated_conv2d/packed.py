@@ -22,6 +22,8 @@ class PackedWeight:
         low_pass: the filter of the upsampling, turned and times up^2, one for each output channel, [O, 1, taps, taps'];
             in the dtype of ``weight`` if that has its values, else float32; up^2 alone without a filter. None for
             ``up`` = 1.
+        separable: float32 [8], four taps of the low-pass down and four across, where it is their outer product;
+            else None.
         norm: float32 [O], what ``weight`` was divided by so that float16 holds its sums, or None; `dcoef` has it.
     """
 
@@ -29,6 +31,7 @@ class PackedWeight:
     square_sum: Tensor
     up: int
     low_pass: Tensor | None = None
+    separable: Tensor | None = None
     norm: Tensor | None = None
 
     @classmethod
@@ -56,11 +59,11 @@ class PackedWeight:
             weight = weight / norm[:, None, None, None]
         packed = weight if up == 1 else weight.flip((2, 3)).transpose(0, 1)
         packed = packed.to(dtype).contiguous(memory_format=torch.channels_last)
-        low_pass = None
+        low_pass = separable = None
         if up > 1:
-            taps = weight.new_ones(1) if filter is None else filter.detach()
-            low_pass = _low_pass(taps, up, len(weight), dtype)
-        return cls(packed, square_sum, up, low_pass, norm)
+            square = _low_pass(weight.new_ones(1) if filter is None else filter.detach(), up)
+            low_pass, separable = _for_each(square, len(weight), dtype), _separated(square)
+        return cls(packed, square_sum, up, low_pass, separable, norm)
 
     def dcoef(self, styles: Tensor) -> Tensor:
         """Return the demodulation coefficients, times ``norm``, float32 [N, O], of styles float32 [N, I].
@@ -91,9 +94,22 @@ class Rgb:
     clamp: float | None = None
 
 
-def _low_pass(filter: Tensor, up: int, channels: int, dtype: torch.dtype) -> Tensor:
+def _low_pass(filter: Tensor, up: int) -> Tensor:
+    """Return what an upsampled image is correlated with, float32 [taps, taps']."""
     square = torch.outer(filter, filter) if filter.ndim == 1 else filter
-    square = square.float().flip((0, 1)) * up**2  # conv2d correlates
+    return square.float().flip((0, 1)) * up**2
+
+
+def _for_each(square: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
     exact = square.to(dtype)
     taps = exact if torch.equal(exact.float(), square) else square
     return taps.expand(channels, 1, -1, -1).contiguous()
+
+
+def _separated(square: Tensor) -> Tensor | None:
+    """Return the taps down and across of which a filter of four by four is the outer product, bit for bit, or None."""
+    if square.shape != (4, 4) or not square.any():
+        return None
+    row, column = divmod(int(square.abs().argmax()), 4)
+    down, across = square[:, column] / square[row, column], square[row]
+    return torch.cat([down, across]) if torch.equal(torch.outer(down, across), square) else None

@@ -15,6 +15,7 @@ BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
 SKEWED = torch.tensor([[1.0, 2.0, -1.0], [0.5, 4.0, 1.0]]) / 8
 INDEX = torch.tensor([3, 2**40])
 LIBRARY = {"epilogue_kernel": 2}  # of x by its styles, and of what the convolution gives
+NOISE = {"noise_kernel": 1}
 OWN = {"epilogue_kernel": 1, "conv_kernel": 1}
 # The lengths are odd, and 129 channels are more than a block of any kernel.
 WIDE = {"inputs": 33, "outputs": 129, "height": 3, "width": 5}
@@ -64,7 +65,7 @@ CASES = [
     *(
         _forward(
             f"{'own' if own else 'library'}-{'channels_last' if last else 'nchw'}",
-            OWN if own else LIBRARY,
+            (OWN if own else LIBRARY) | NOISE,
             _call(own, "key", padding=1, act="lrelu", clamp=0.9),
             last,
         )
@@ -83,9 +84,13 @@ CASES = [
     _forward("own-wide", OWN, _call(True, "tensor", padding=1, act="swish"), **WIDE),
     _forward("library-wide", LIBRARY, _call(False, "tensor", padding=1, act="tanh"), **WIDE),
     _forward("library-up3", LIBRARY, _call(False, up=3, filter=SKEWED, padding=2), False),
-    _forward("own-roi", {"epilogue_kernel": 2, "conv_kernel": 1}, _call(True, "key", padding=1, roi=(2, 3, 8, 7))),
     _forward(
-        "library-up-roi", LIBRARY, _call(False, "key", padding=1, up=2, filter=BINOMIAL, roi=(5, 1, 13, 9), act="relu")
+        "own-roi", {"epilogue_kernel": 2, "conv_kernel": 1} | NOISE, _call(True, "key", padding=1, roi=(2, 3, 8, 7))
+    ),
+    _forward(
+        "library-up-roi",
+        LIBRARY | NOISE,
+        _call(False, "key", padding=1, up=2, filter=BINOMIAL, roi=(5, 1, 13, 9), act="relu"),
     ),
     *(
         Case(
@@ -93,7 +98,7 @@ CASES = [
             "modulated_conv2d",
             _tensors(True, last, kernel=options.pop("kernel", 3)),
             _call(**options),
-            {"epilogue_kernel": 2},
+            {"epilogue_kernel": 2} | (NOISE if options.get("noise") == "key" else {}),
             {"bias_act_kernel": 2},
             dtypes=dtypes,
         )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cases import Case, normal
 from sdx_kernels import NoiseKey, PackedWeight, Rgb, launch, styled_layer
+from sdx_kernels.modulated_conv2d import tiles
 
 BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
 
@@ -29,11 +30,12 @@ def _call(own: bool, up: int, noise: bool, colours: bool, clamp: float | None) -
     table.insert(0, launch.Row("modulated_conv2d", {"IMPLICIT": int(own)}))
 
     def call(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, *rest: Tensor, impl: str) -> Any:
-        packed = PackedWeight.of(weight, up=up, filter=BINOMIAL if up > 1 else None, dtype=x.dtype)
+        packed = PackedWeight.of(weight, up=up, filter=BINOMIAL.to(x.device) if up > 1 else None, dtype=x.dtype)
         n, side = len(x), (up * x.shape[2], up * x.shape[3])
         image = normal(n, 3, *side, seed=20, dtype=weight.dtype, grad=False).to(x.device)
         rgb = Rgb(rest[1], rest[2] / len(weight) ** 0.5, weight.new_tensor([0.1, 0.2, -0.3]), image, clamp)
-        with mock.patch.object(launch, "TABLE", tuple(table)):
+        # Whole strips, however small the image.
+        with mock.patch.object(launch, "TABLE", tuple(table)), mock.patch.object(tiles, "_PROGRAMS", 1):
             y, image_after = styled_layer(
                 x,
                 packed,
@@ -62,11 +64,17 @@ CASES = [
         dtypes=(torch.float32,),
     )
     for name, sizes, options, launches in (
-        ("library", (5, 7), (False, 1, True, True, None), {"epilogue_kernel": 1}),
+        ("library", (5, 7), (False, 1, True, True, None), {"epilogue_kernel": 1, "noise_kernel": 1}),
         ("library-129", (3, 129), (False, 1, False, True, 0.7), {"epilogue_kernel": 1}),
-        ("library-up", (5, 63), (False, 2, True, True, 0.7), {"epilogue_kernel": 1}),
-        ("own", (5, 100), (True, 1, True, False, None), {"conv_kernel": 1}),
-        ("own-colours", (33, 7), (True, 1, True, True, 0.7), {"conv_kernel": 1, "epilogue_kernel": 1}),
+        ("library-up", (5, 63), (False, 2, True, True, 0.7), {"epilogue_kernel": 1, "noise_kernel": 1}),
+        ("library-strip", (5, 63), (False, 2, True, False, 0.7), {"epilogue_kernel": 1, "noise_kernel": 1}),
+        ("own", (5, 100), (True, 1, True, False, None), {"conv_kernel": 1, "noise_kernel": 1}),
+        (
+            "own-colours",
+            (33, 7),
+            (True, 1, True, True, 0.7),
+            {"conv_kernel": 1, "epilogue_kernel": 1, "noise_kernel": 1},
+        ),
         ("own-up", (5, 7), (True, 2, False, True, None), {"conv_kernel": 4, "epilogue_kernel": 1}),
     )
 ]
