@@ -31,7 +31,14 @@ def _step(batch: int) -> gpu_workloads.GpuStep:
 
 
 @pytest.mark.parametrize("part", ["source", "frozen", "step"])
-def test_part(benchmark: Any, part: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
+def test_part(
+    benchmark: Any,
+    part: str,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SDX_KERNELS_STRICT", "1")  # the references' time is not ours
     batch = request.config.getoption("--gpu-batch")
     step = _step(batch)
     error = step.disagreement()

@@ -15,10 +15,10 @@ export PYTHONPATH="python:benches${PYTHONPATH:+:$PYTHONPATH}" OMP_NUM_THREADS=${
 python=${PYTHON:-python3}
 failed=0
 
-step() {  # NAME SECONDS COMMAND...
+step() {  # NAME SECONDS COMMAND...; pytest, interrupted, still writes the rows it has
     local name=$1 seconds=$2 start=$SECONDS code
     shift 2
-    timeout "$seconds" "$@" > "$out/$name.log" 2>&1
+    timeout --signal=INT --kill-after=5 "$seconds" "$@" > "$out/$name.log" 2>&1
     code=$?
     printf '== %s: exit %s after %s s\n%s\n' "$name" $code $((SECONDS - start)) "$(tail -n 3 "$out/$name.log")"
     return $code
@@ -38,13 +38,13 @@ if "$python" -c "import xdist" 2> /dev/null; then
 else
     missing "xdist is not installed: tests run on one core, and may not end in time" xdist
 fi
-aside tests 115 "${tests[@]}" tests/kernels
-aside trainer 115 "${tests[@]}" tests/sdx
-[ -z "$peer" ] || aside plugins 115 "$python" -m peers.nvidia "$peer"  # compiled before they are timed
+aside tests 110 "${tests[@]}" tests/kernels
+aside trainer 110 "${tests[@]}" tests/sdx
+[ -z "$peer" ] || aside plugins 110 "$python" -m peers.nvidia "$peer"  # compiled before they are timed
 if command -v compute-sanitizer > /dev/null; then
-    aside memcheck 115 compute-sanitizer --tool memcheck --error-exitcode 9 "$python" benches/touch_kernels.py
+    aside memcheck 110 compute-sanitizer --tool memcheck --error-exitcode 9 "$python" benches/touch_kernels.py
     # It names hazards within cuDNN's own sm90_xmma_dgrad kernels; all of ours are checked.
-    aside racecheck 115 compute-sanitizer --tool racecheck --error-exitcode 9 \
+    aside racecheck 110 compute-sanitizer --tool racecheck --error-exitcode 9 \
         --kernel-name-exclude kernel_substring=cudnn "$python" benches/touch_kernels.py
 else
     missing "compute-sanitizer is not installed: no memcheck, no racecheck" memcheck
@@ -54,7 +54,7 @@ for job in "${beside[@]}"; do wait "$job" || failed=1; done
 if command -v ncu > /dev/null; then
     names='bias_act|crop_resize|embedding_loss|epilogue|prototype_loss|upfirdn2d'
     # Sizes well beyond the L2 cache, which would keep the bytes of smaller ones from DRAM.
-    step bytes 40 ncu --csv --log-file "$out/bytes.csv" --print-units base --clock-control none \
+    step bytes 50 ncu --csv --log-file "$out/bytes.csv" --print-units base --clock-control none \
         --kernel-name "regex:^(($names)(_[a-z]+)*|conv)_kernel\$" \
         --metrics dram__bytes_read.sum,dram__bytes_write.sum \
         "$python" benches/touch_kernels.py --batch 128 --rows 262144 --prototypes 262144 || failed=1
@@ -63,6 +63,6 @@ else
     missing "ncu is not installed: bytes not measured" bytes
 fi
 bench=("$python" -m pytest -v -p no:cacheprovider ${peer:+--peer-stylegan3 "$peer"})
-step kernels 110 "${bench[@]}" benches/bench_kernels.py --rows "$out/kernels.jsonl" || failed=1
-step steps 80 "${bench[@]}" benches/bench_gpu_step.py --rows "$out/steps.jsonl" || failed=1
+step kernels 105 "${bench[@]}" benches/bench_kernels.py --rows "$out/kernels.jsonl" || failed=1
+step steps 75 "${bench[@]}" benches/bench_gpu_step.py --rows "$out/steps.jsonl" || failed=1
 exit $failed

@@ -66,5 +66,4 @@ def _modules(path: Path) -> list[Any]:
 
 if __name__ == "__main__":
     found = load(Path(sys.argv[1]))
-    if isinstance(found, str):
-        sys.exit(f"{NAME}: {found}")
+    print(f"{NAME}: {found if isinstance(found, str) else 'ready'}")
