@@ -15,10 +15,14 @@ from typing import Any
 import pytest
 import torch
 
+import gpu_timing
 import gpu_workloads
-from bench_kernels import copy_bandwidth, turns
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    # The peers' code speaks of its own future.
+    *(pytest.mark.filterwarnings(f"ignore::{kind}") for kind in ("DeprecationWarning", "FutureWarning", "UserWarning")),
+]
 
 
 @lru_cache(maxsize=1)
@@ -27,29 +31,40 @@ def _step(batch: int) -> gpu_workloads.GpuStep:
 
 
 @pytest.mark.parametrize("part", ["source", "frozen", "step"])
-def test_part(benchmark: Any, part: str, request: pytest.FixtureRequest) -> None:
+def test_part(
+    benchmark: Any,
+    part: str,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SDX_KERNELS_STRICT", "1")  # the references' time is not ours
     batch = request.config.getoption("--gpu-batch")
     step = _step(batch)
     error = step.disagreement()
     assert error < 0.05, f"no number, for the faces differ from float32's by {error}"
     calls = {"ours": step.recorded(part), "ours, no graphs": step.plain(part), "original": step.peer(part, "original")}
+    absent = {}
     if part == "source":
         calls["bare convolutions"] = step.peer(part, "floor")
-        nvidia = request.config.getoption("--peer-stylegan3")
-        if nvidia is not None:
-            calls["NVIDIA's ops"] = gpu_workloads.nvidia_synthesis(nvidia, batch)
-    times = turns(calls)
-    ours = times.pop("ours")
+        found, absent = gpu_workloads.nvidia_synthesis(request.config.getoption("--peer-stylegan3"), batch)
+        able, unable = gpu_timing.able(found)
+        calls, absent = calls | able, absent | unable
+    timings = gpu_timing.plain(calls)
+    ours = statistics.median(timings["ours"].seconds)
     benchmark.group = f"{part}, batch {batch}"
     benchmark.extra_info = {
         "part": part,
         "sizes": f"paper, batch {batch}",
-        "peers": times,
-        "device_times": ours,
+        **gpu_timing.about(timings),
+        "absent": absent,
         "error": error,
         "gpu": torch.cuda.get_device_name(),
     }
     if part == "source":
-        floor = statistics.median(times["bare convolutions"]) + step.epilogue_bytes() / copy_bandwidth()
-        benchmark.extra_info["of_floor"] = round(statistics.median(ours) / floor, 3)
+        floor = statistics.median(timings["bare convolutions"].seconds)
+        floor += step.epilogue_bytes() / gpu_timing.copy_bandwidth()
+        benchmark.extra_info["of_floor"] = round(ours / floor, 3)
     benchmark.pedantic(calls["ours"], rounds=3, iterations=1)
+    with capsys.disabled():
+        print(f"\n{part}: {ours * 1e3:.2f} ms, {len(calls) - 1} peers", flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -16,7 +17,8 @@ import torch
 
 from sdx import precision
 
-_OF_PARTIES = ("peers", "device_times", "bytes", "absent")
+_OF_PARTIES = ("peers", "device_times", "absent")
+_OF_EACH = ("bytes", "host_us", "recorded")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,14 +59,19 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _rows(config: pytest.Config) -> Iterator[dict[str, Any]]:
     machine = _machine()
     for bench in _benchmarks(config):
-        about = {key: value for key, value in bench.extra_info.items() if key not in _OF_PARTIES}
+        about = {key: value for key, value in bench.extra_info.items() if key not in (*_OF_PARTIES, *_OF_EACH)}
         about = {**machine, **about}
-        held = {name: {"bytes": size} for name, size in bench.extra_info.get("bytes", {}).items()}
         ours = bench.extra_info.get("device_times") or list(bench.stats.data)
-        yield {**about, "impl": "ours", **_quantiles(ours), **held.get("ours", {})}
+        yield {**about, "impl": "ours", **_quantiles(ours), **_of(bench, "ours")}
         for peer, times in bench.extra_info["peers"].items():
             ratio = statistics.median(t / o for t, o in zip(times, ours, strict=True))
-            yield {**about, "impl": peer, **_quantiles(times), "ratio": round(ratio, 3), **held.get(peer, {})}
+            yield {**about, "impl": peer, **_quantiles(times), "ratio": round(ratio, 3), **_of(bench, peer)}
+
+
+def _of(bench: Any, party: str) -> dict[str, Any]:
+    """Return what was measured of a party besides its times."""
+    known = {key: bench.extra_info.get(key, {}) for key in _OF_EACH}
+    return {key: values[party] for key, values in known.items() if party in values}
 
 
 def _benchmarks(config: pytest.Config) -> list[Any]:
@@ -82,7 +89,6 @@ def _quantiles(times: list[float]) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "cpu": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -91,5 +97,14 @@ def _machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "triton": importlib.metadata.version("triton"),
         "python": platform.python_version(),
-        "commit": commit.stdout.strip(),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str:
+    """Return git's commit, or what COMMIT in the environment says where this is no clone."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return os.environ.get("COMMIT", "")
+    return found.stdout.strip() or os.environ.get("COMMIT", "")

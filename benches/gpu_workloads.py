@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from kernel_workloads import LAYERS
+from layer_workloads import LAYERS
+from peers import nvidia
 from sdx import precision
 from sdx.config import LossConfig, OptimizerConfig
 from sdx.random import Philox
@@ -99,14 +98,28 @@ class GpuStep(Step):
         )
 
 
-def nvidia_synthesis(path: Path, batch: int) -> Call:
-    """Return NVIDIA's own synthesis network at the paper's size, random weights, float16 from 32 pixels on."""
-    if str(path) not in sys.path:
-        sys.path.insert(0, str(path))
-    networks = importlib.import_module("training.networks_stylegan2")
-    network = networks.SynthesisNetwork(
-        w_dim=512, img_resolution=256, img_channels=3, channel_base=16384, num_fp16_res=4, conv_clamp=256
-    )
+def nvidia_synthesis(path: Path | None, batch: int) -> tuple[dict[str, Call], dict[str, str]]:
+    """Return NVIDIA's own synthesis network at the paper's size in each form, and which are absent and why.
+
+    Its weights are random; float16 is from 32 pixels on, as in their configuration.
+    """
+    ops = nvidia.load(path)
+    if isinstance(ops, str):
+        return {}, {nvidia.NAME: ops}
+    return {name: _nvidia_network(ops, batch, *form) for name, form in nvidia.FORMS.items()}, {}
+
+
+def _nvidia_network(ops: nvidia.Ops, batch: int, fused: bool, channels_last: bool) -> Call:
+    network = ops.network(
+        w_dim=512, img_resolution=256, img_channels=3, channel_base=16384, num_fp16_res=4, conv_clamp=256,
+        fp16_channels_last=channels_last,
+    )  # fmt: skip
     network = network.eval().requires_grad_(False).cuda()
     ws = torch.randn(batch, network.num_ws, 512, device="cuda")
-    return lambda: network(ws, noise_mode="random", fused_modconv=False)
+
+    def call() -> Tensor:
+        with torch.no_grad():
+            image: Tensor = network(ws, noise_mode="random", fused_modconv=fused)
+        return image
+
+    return call

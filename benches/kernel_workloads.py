@@ -1,238 +1,214 @@
-"""Calls of each kernel at the shapes of an FFHQ-256 generator, and the same by peers."""
+"""Calls of every kernel, by name: the layers of an FFHQ-256 generator, and the ops on the largest of their images."""
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sdx_kernels import (
-    PackedWeight,
-    Rgb,
-    bias_act,
-    crop_resize,
-    embedding_loss,
-    embedding_loss_gradient,
-    prototype_loss,
-    styled_layer,
-    upfirdn2d,
-)
+from kernel_calls import BINOMIAL, FEW, Call, Sizes, Workload, compiled, nvidia_peers
+from layer_workloads import LAYERS, layer, name_of
+from peers import nvidia
+from sdx_kernels import bias_act, crop_resize, embedding_loss, embedding_loss_gradient, prototype_loss, upfirdn2d
 from sdx_kernels.cost import Cost, cost
 
-Call = Callable[[], Any]
-BINOMIAL = (0.125, 0.375, 0.375, 0.125)
 CROP = (21 / 256, 22 / 256, 234 / 256, 235 / 256)
-
-# Resolution of the result, inputs, outputs, factor: the layers of a generator with channel_base 16384.
-LAYERS = (
-    (16, 512, 512, 1),
-    (32, 512, 512, 2),
-    (32, 512, 512, 1),
-    (64, 512, 256, 2),
-    (64, 256, 256, 1),
-    (128, 256, 128, 2),
-    (128, 128, 128, 1),
-    (256, 128, 64, 2),
-    (256, 64, 64, 1),
-)
-
-OTHERS = 7
-"""Calls of `others`."""
+_SLICE = 2**14
+"""Rows of the losses that are in float64 at a time."""
+_AS_THEY_ARE = {name: form for name, form in nvidia.FORMS.items() if not form[0]}
 
 
-@dataclass
-class Workload:
-    """One call of ours, what it costs, its oracle and its peers.
-
-    Args:
-        name: of the call.
-        ours: the call.
-        oracle: the same in float64, or None where that is another test's matter.
-        peers: the same by others, by name.
-        cost: what it moves and computes.
-    """
-
-    name: str
-    ours: Call
-    oracle: Call
-    peers: dict[str, Call]
-    cost: Cost
-    about: dict[str, Any] = field(default_factory=dict)
-
-
-def layers(n: int, dtype: torch.dtype, device: torch.device, nvidia: Path | None) -> list[Workload]:
-    """Return `styled_layer` at every layer of the generator, batch ``n``."""
-    return [_layer(n, *layer, dtype, device, nvidia) for layer in LAYERS]
-
-
-def _layer(
-    n: int, side: int, inputs: int, outputs: int, up: int, dtype: torch.dtype, device: torch.device, nvidia: Path | None
+def _workload(
+    op: str,
+    call: Callable[[Any], Any],
+    oracle: Callable[[], Tensor],
+    price: Cost,
+    size: str,
+    others: tuple[dict[str, Call], dict[str, str]] = ({}, {}),
 ) -> Workload:
-    def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, device=device)
+    """Return the workload of ``call``, which is told the implementation."""
+    fast = compiled(call)
+    peers = {"eager": lambda: call("reference"), "torch.compile": lambda: fast("reference")}
+    about = {"op": op, "sizes": size}
+    return Workload(lambda: call("triton"), oracle, peers | others[0], price, price, others[1], about)
 
-    low = side // up
-    x = normal(n, inputs, low, low).to(dtype).contiguous(memory_format=torch.channels_last)
-    weight, styles, bias, following = (
-        normal(outputs, inputs, 3, 3),
-        normal(n, inputs),
-        normal(outputs),
-        normal(n, outputs),
-    )
-    noise = normal(n, 1, side, side)
-    filter = torch.tensor(BINOMIAL, device=device) if up > 1 else None
-    colours = up == 1
-    rgb = Rgb(normal(3, outputs), following / outputs**0.5, normal(3), normal(n, 3, side, side), 256.0)
 
-    def layer(x: Tensor, packed: PackedWeight, impl: Any) -> Any:
-        return styled_layer(
-            x, packed, packed.dcoef(styles), noise=noise, bias=bias, clamp=256.0, next_styles=following,
-            rgb=rgb if colours else None, impl=impl,
-        )  # fmt: skip
+def _bias_act(sizes: Sizes) -> Workload:
+    x, bias = sizes.image(64, sizes.side), sizes.normal(64)
 
-    packed = PackedWeight.of(weight, up=up, filter=filter, dtype=dtype)
-    exact = PackedWeight.of(weight, up=up, filter=filter, dtype=torch.float32)
-    peers: dict[str, Call] = {
-        "cuDNN channels_last, eager epilogue": lambda: layer(x, packed, "reference"),
-        "torch.compile": lambda: _compiled(layer)(x, packed, "reference"),
-    }
-    if nvidia is not None:
-        ops = _nvidia(nvidia)
-        plain = x.contiguous()
-        full = torch.outer(filter, filter) if filter is not None else None
+    def theirs(ops: nvidia.Ops, _: bool, channels_last: bool) -> Call:
+        given = x if channels_last else x.contiguous()
+        return lambda: ops.bias_act(given, bias.to(given.dtype), act="lrelu", clamp=256)
 
-        def theirs() -> Tensor:
-            y = ops["modulated_conv2d"](
-                x=plain, weight=weight.to(dtype), styles=styles, noise=noise, up=up, padding=1, resample_filter=full,
-                flip_weight=up == 1, fused_modconv=False,
-            )  # fmt: skip
-            result: Tensor = ops["bias_act"](y, bias.to(dtype), act="lrelu", clamp=256)
-            return result
-
-        peers["NVIDIA's ops"] = theirs
-    return Workload(
-        f"styled_layer {side} px, {inputs} to {outputs}{', up' if up > 1 else ''}",
-        lambda: layer(x, packed, "triton")[0],
-        lambda: layer(x.float(), exact, "reference")[0].double(),
-        peers,
-        cost("styled_layer", (n, inputs, low, low), dtype, outputs=outputs, up=up, noise=False, colours=colours),
-        {"side": side, "inputs": inputs, "outputs": outputs, "up": up},
+    return _workload(
+        "bias_act",
+        lambda impl: bias_act(x, bias, act="lrelu", clamp=256.0, impl=impl),
+        lambda: bias_act(x[:FEW].double(), bias.double(), act="lrelu", clamp=256.0),
+        cost("bias_act", tuple(x.shape), sizes.dtype, channels_last=True),
+        f"batch {sizes.batch}",
+        nvidia_peers(sizes, theirs, _AS_THEY_ARE),
     )
 
 
-def others(
-    n: int, dtype: torch.dtype, device: torch.device, rows: int, prototypes: int = 65536, side: int = 256
-) -> list[Workload]:
-    """Return the other ops: images of batch ``n``, ``rows`` embeddings of 512 values, and a bank of prototypes."""
-    filter = torch.tensor(BINOMIAL, device=device)
-    half = side // 2
-    image = torch.randn(n, 3, side, side, device=device)
-    x = torch.randn(n, 64, side, side, device=device).to(dtype).contiguous(memory_format=torch.channels_last)
-    bias = torch.randn(64, device=device)
-    s, t = (torch.randn(rows, 512, device=device).to(dtype) for _ in range(2))
-    few = min(rows, 128)
-    banks = [torch.randn(prototypes, 512, device=device).mul(512**-0.5).to(dtype) for _ in range(2)]
+def _upfirdn2d(sizes: Sizes, up: int, down: int, padding: tuple[int, int]) -> Workload:
+    x = sizes.image(64, sizes.side // up)
+    filter = torch.tensor(BINOMIAL, device=sizes.device)
+    options: dict[str, Any] = {"up": up, "down": down, "padding": 2 * padding, "gain": float(up**2)}
 
-    def both_passes(impl: Any, s: Tensor = s, t: Tensor = t) -> Tensor:
+    def theirs(ops: nvidia.Ops, _: bool, channels_last: bool) -> Call:
+        given, full = x if channels_last else x.contiguous(), torch.outer(filter, filter)
+        return lambda: ops.upfirdn2d(given, full, **{**options, "padding": list(2 * padding)})
+
+    return _workload(
+        "upfirdn2d",
+        lambda impl: upfirdn2d(x, filter, impl=impl, **options),
+        lambda: upfirdn2d(x[:FEW].double(), filter.double(), **options),
+        cost("upfirdn2d", tuple(x.shape), sizes.dtype, up=up, down=down, padding=padding, channels_last=True),
+        f"batch {sizes.batch}",
+        nvidia_peers(sizes, theirs, _AS_THEY_ARE),
+    )
+
+
+def _crop_resize(sizes: Sizes) -> Workload:
+    image = sizes.normal(sizes.batch, 3, sizes.side, sizes.side)
+    return _workload(
+        "crop_resize",
+        lambda impl: crop_resize(image, 112, box=CROP, clamp=1.0, impl=impl),
+        lambda: crop_resize(image[:FEW].double(), 112, box=CROP, clamp=1.0),
+        cost("crop_resize", tuple(image.shape), torch.float32, size=112, box=CROP),
+        f"batch {sizes.batch}",
+    )
+
+
+def _embeddings(sizes: Sizes) -> tuple[Tensor, Tensor]:
+    s, t = (sizes.normal(sizes.rows, 512).to(sizes.dtype) for _ in range(2))
+    return s, t
+
+
+def _embedding_loss(sizes: Sizes) -> Workload:
+    s, t = _embeddings(sizes)
+
+    def oracle() -> Tensor:
+        parts = zip(s.split(_SLICE), t.split(_SLICE), strict=True)
+        sums = [embedding_loss(a.double(), b.double(), mse=1.0, cosine=0.5)[0] * len(a) for a, b in parts]
+        return torch.stack(sums).sum() / len(s)
+
+    return _workload(
+        "embedding_loss",
+        lambda impl: embedding_loss(s, t, mse=1.0, cosine=0.5, impl=impl),
+        oracle,
+        cost("embedding_loss", tuple(s.shape), sizes.dtype),
+        f"{sizes.rows} rows",
+    )
+
+
+def _both_passes(op: str, loss: Callable[..., Any], sides: list[Tensor], oracle: list[Tensor], price: Cost) -> Workload:
+    """Return the gradient of a loss's sum over rows, to the first of ``sides``; ``oracle`` has some of the rows."""
+    fast = compiled(loss)
+
+    def gradient(loss: Callable[..., Any], impl: Any, sides: list[Tensor]) -> Tensor:
         with torch.enable_grad():
-            student = s.detach().requires_grad_()
-            loss, _ = embedding_loss(student, t, mse=1.0, cosine=0.5, impl=impl)
-            (gradient,) = torch.autograd.grad(loss * len(s), student)
-        return gradient
+            student = sides[0].detach().requires_grad_()
+            total = loss(impl, student, *sides[1:]) * len(student)
+            (found,) = torch.autograd.grad(total, student)
+        return found
 
-    def prototypes_of(impl: Any, *tensors: Tensor) -> Tensor:
-        student, teacher, *sides = tensors or (s[:few] / 512**0.5, t[:few] / 512**0.5, *banks)
-        return prototype_loss(student, sides[0], teacher=teacher, teacher_bank=sides[1], scale=16.0, impl=impl)[1]
-
-    calls: list[tuple[str, str, Callable[[Any], Tensor], Callable[[], Tensor], Cost]] = [
-        (
-            "bias_act",
-            "bias_act lrelu",
-            lambda impl: bias_act(x, bias, act="lrelu", clamp=256.0, impl=impl),
-            lambda: bias_act(x.double(), bias.double(), act="lrelu", clamp=256.0),
-            cost("bias_act", tuple(x.shape), dtype, channels_last=True),
-        ),
-        (
-            "upfirdn2d",
-            "upfirdn2d up 2",
-            lambda impl: upfirdn2d(x[:, :, :half, :half], filter, up=2, padding=(2, 1, 2, 1), gain=4.0, impl=impl),
-            lambda: upfirdn2d(x[:, :, :half, :half].double(), filter.double(), up=2, padding=(2, 1, 2, 1), gain=4.0),
-            cost("upfirdn2d", (n, 64, half, half), dtype, up=2, taps=4, padding=(2, 1), channels_last=True),
-        ),
-        (
-            "crop_resize",
-            "crop_resize to 112",
-            lambda impl: crop_resize(image, 112, box=CROP, clamp=1.0, impl=impl),
-            lambda: crop_resize(image.double(), 112, box=CROP, clamp=1.0),
-            cost("crop_resize", tuple(image.shape), torch.float32, size=112, box=CROP),
-        ),
-        (
-            "embedding_loss",
-            f"embedding_loss {rows} rows",
-            lambda impl: embedding_loss(s, t, mse=1.0, cosine=0.5, impl=impl)[0],
-            lambda: embedding_loss(s.double(), t.double(), mse=1.0, cosine=0.5)[0],
-            cost("embedding_loss", (rows, 512), dtype),
-        ),
-        (
-            "embedding_loss",
-            f"embedding_loss {rows} rows, both passes",
-            both_passes,
-            lambda: both_passes("reference", s.double(), t.double()),
-            # Two reads, then two reads and a write.
-            cost("embedding_loss", (rows, 512), dtype) + cost("embedding_loss_gradient", (rows, 512), dtype),
-        ),
-        (
-            "embedding_loss_gradient",
-            f"embedding_loss_gradient {rows} rows",
-            lambda impl: embedding_loss_gradient(s, t, mse=1.0, cosine=0.5, scale=float(rows), impl=impl)[2],
-            lambda: embedding_loss_gradient(s.double(), t.double(), mse=1.0, cosine=0.5, scale=float(rows))[2],
-            cost("embedding_loss_gradient", (rows, 512), dtype),
-        ),
-        (
-            "prototype_loss",
-            f"prototype_loss {few} rows, {prototypes} prototypes",
-            prototypes_of,
-            lambda: prototypes_of(
-                "reference", *(x.double() / 512**0.5 for x in (s[:few], t[:few])), *(b.double() for b in banks)
-            ),
-            cost("prototype_loss", (few, 512), dtype, prototypes=prototypes, teacher=512),
-        ),
-    ]
-    return [
-        Workload(
-            name,
-            lambda call=call: call("triton"),
-            oracle,
-            {
-                "eager": lambda call=call: call("reference"),
-                "torch.compile": lambda call=call: _compiled(call)("reference"),
-            },
-            price,
-            {"op": op},
-        )
-        for op, name, call, oracle, price in calls
-    ]
+    peers: dict[str, Call] = {
+        "eager": lambda: gradient(loss, "reference", sides),
+        "torch.compile": lambda: gradient(fast, "reference", sides),
+    }
+    about = {"op": op, "sizes": f"{len(sides[0])} rows, both passes"}
+    return Workload(
+        lambda: gradient(loss, "triton", sides),
+        lambda: gradient(loss, "reference", [side.double() for side in oracle]),
+        peers,
+        price,
+        price,
+        about=about,
+    )
 
 
-_kept: dict[Any, Any] = {}
+def _embedding_loss_both(sizes: Sizes) -> Workload:
+    s, t = _embeddings(sizes)
+
+    def loss(impl: Any, student: Tensor, teacher: Tensor) -> Tensor:
+        return embedding_loss(student, teacher, mse=1.0, cosine=0.5, impl=impl)[0]
+
+    # Two reads, then two reads and a write.
+    price = cost("embedding_loss", tuple(s.shape), sizes.dtype) + cost(
+        "embedding_loss_gradient", tuple(s.shape), sizes.dtype
+    )
+    return _both_passes("embedding_loss", loss, [s, t], [s[:_SLICE], t[:_SLICE]], price)
 
 
-def _compiled(function: Any) -> Any:
-    if function not in _kept:
-        _kept[function] = torch.compile(function, dynamic=False)
-    return _kept[function]
+def _embedding_loss_gradient(sizes: Sizes) -> Workload:
+    s, t = _embeddings(sizes)
+
+    def gradient(impl: Any, s: Tensor, t: Tensor) -> Tensor:
+        return embedding_loss_gradient(s, t, mse=1.0, cosine=0.5, scale=float(len(s)), impl=impl)[2]
+
+    return _workload(
+        "embedding_loss_gradient",
+        lambda impl: gradient(impl, s, t),
+        lambda: gradient("reference", s[:_SLICE].double(), t[:_SLICE].double()),
+        cost("embedding_loss_gradient", tuple(s.shape), sizes.dtype),
+        f"{sizes.rows} rows",
+    )
 
 
-def _nvidia(path: Path) -> dict[str, Any]:
-    """Return NVIDIA's own ops out of a checkout of their stylegan3 repository, which stays where it is."""
-    if str(path) not in sys.path:
-        sys.path.insert(0, str(path))
-    networks = importlib.import_module("training.networks_stylegan2")
-    ops = importlib.import_module("torch_utils.ops.bias_act")
-    return {"modulated_conv2d": networks.modulated_conv2d, "bias_act": ops.bias_act}
+def _banks(sizes: Sizes) -> list[Tensor]:
+    """Return student, its bank, teacher and its bank; a batch has no more than 128 rows."""
+    rows = min(sizes.rows, 128)
+    counts = (rows, sizes.prototypes, rows, sizes.prototypes)
+    return [sizes.normal(count, 512).mul(512**-0.5).to(sizes.dtype) for count in counts]
+
+
+def _divergence(impl: Any, student: Tensor, bank: Tensor, teacher: Tensor, teacher_bank: Tensor) -> Any:
+    return prototype_loss(student, bank, teacher=teacher, teacher_bank=teacher_bank, scale=16.0, impl=impl)
+
+
+def _prototype_cost(sizes: Sizes, sides: list[Tensor], *, gradient: bool = False) -> Cost:
+    return cost(
+        "prototype_loss", tuple(sides[0].shape), sizes.dtype, prototypes=sizes.prototypes, teacher=512,
+        gradient=gradient,
+    )  # fmt: skip
+
+
+def _prototype_loss(sizes: Sizes) -> Workload:
+    sides = _banks(sizes)
+    return _workload(
+        "prototype_loss",
+        lambda impl: _divergence(impl, *sides)[1],
+        lambda: _divergence("reference", *(side.double() for side in sides))[1],
+        _prototype_cost(sizes, sides),
+        f"{len(sides[0])} rows, {sizes.prototypes} prototypes",
+    )
+
+
+def _prototype_loss_both(sizes: Sizes) -> Workload:
+    sides = _banks(sizes)
+
+    def loss(impl: Any, *sides: Tensor) -> Any:
+        return _divergence(impl, *sides)[0]
+
+    price = _prototype_cost(sizes, sides) + _prototype_cost(sizes, sides, gradient=True)
+    return _both_passes("prototype_loss", loss, sides, sides, price)
+
+
+WORKLOADS: dict[str, Callable[[Sizes], Workload]] = {
+    **{name_of(*row): partial(layer, side=row[0], inputs=row[1], outputs=row[2], up=row[3]) for row in LAYERS},
+    "bias_act lrelu": _bias_act,
+    "upfirdn2d FIR": partial(_upfirdn2d, up=1, down=1, padding=(2, 1)),
+    "upfirdn2d up 2": partial(_upfirdn2d, up=2, down=1, padding=(2, 1)),
+    "upfirdn2d down 2": partial(_upfirdn2d, up=1, down=2, padding=(1, 1)),
+    "crop_resize to 112": _crop_resize,
+    "embedding_loss": _embedding_loss,
+    "embedding_loss, both passes": _embedding_loss_both,
+    "embedding_loss_gradient": _embedding_loss_gradient,
+    "prototype_loss": _prototype_loss,
+    "prototype_loss, both passes": _prototype_loss_both,
+}
+"""What makes each workload; nothing touches a device before it is called."""

@@ -81,6 +81,23 @@ def test_the_cost_is_what_the_kernels_and_the_mean_move(
     assert expected.flops == 2 * n * k * (d + (e or 0))
 
 
+@pytest.mark.parametrize(("n", "k", "d", "e"), [(1, 1, 1, None), (70, 300, 63, 100), (70, 129, 600, None)])
+def test_the_cost_is_what_the_backward_kernels_move(n: int, k: int, d: int, e: int | None) -> None:
+    sides = four(n, k, d, e or 1)
+    if e is None:
+        loss = prototype_loss(*sides[:2], labels=torch.zeros(n, dtype=torch.int64), impl="triton")[0]
+    else:
+        loss = against(sides, impl="triton")[0]
+    with record() as recording:
+        torch.autograd.grad(loss, sides[0])
+    expected = cost("prototype_loss", (n, d), torch.float32, prototypes=k, teacher=e, gradient=True)
+    assert expected.bytes_kernel == sum(one.bytes() for one in recording.each)
+    assert expected.launches == len(recording.each)
+    assert expected.bytes_min <= expected.bytes_kernel
+    parts = recording.of("prototype_loss_backward_kernel").grid[2]
+    assert expected.flops == 2 * n * k * (parts * (d + (e or 0)) + d)
+
+
 def test_formats_may_differ() -> None:
     student, bank = unit(5, 20, torch.float16, grad=True), unit(33, 20)
     teacher, teacher_bank = unit(5, 12), unit(33, 12, torch.float16)

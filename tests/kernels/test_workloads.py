@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
+from kernel_calls import Sizes, Workload, distance
+from kernel_workloads import WORKLOADS
+from layer_workloads import LAYERS, SEED, STREAM, layer
+from peers import nvidia
+from sdx_kernels import NoiseKey
+from sdx_kernels.compat import nvidia as compat
 
-@pytest.fixture(scope="module")
-def workloads() -> Any:
-    path = Path(__file__).parents[2] / "benches" / "kernel_workloads.py"
-    specification = importlib.util.spec_from_file_location("kernel_workloads", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["kernel_workloads"] = module  # dataclasses look for it there
-    specification.loader.exec_module(module)
-    return module
+OTHERS = [name for name in WORKLOADS if not name.startswith("styled_layer")]
 
 
-def _check(work: Any, tolerance: float) -> None:
-    with torch.no_grad():
-        got, exact = work.ours().double(), work.oracle()
-        assert ((got - exact).norm() / exact.norm()).item() < tolerance, work.name
-        peer = (
-            work.peers["eager"]() if "eager" in work.peers else work.peers["cuDNN channels_last, eager epilogue"]()[0]
-        )
-        assert ((peer.double() - exact).norm() / exact.norm()).item() < tolerance, work.name
+def _sizes(dtype: torch.dtype) -> Sizes:
+    return Sizes(3, 3, torch.device("cpu"), prototypes=40, side=16, dtype=dtype)
+
+
+def _check(work: Workload, tolerance: float) -> None:
+    assert work.error() < tolerance
     assert 0 < work.cost.bytes_min <= work.cost.bytes_kernel
+    assert 0 < work.kernels.bytes_min <= work.kernels.bytes_kernel <= work.cost.bytes_kernel
     assert work.cost.flops > 0
+    assert {*work.absent} in ({"NVIDIA"}, set())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_the_other_ops(workloads: Any, dtype: torch.dtype) -> None:
-    found = workloads.others(1, dtype, torch.device("cpu"), rows=3, prototypes=40, side=16)
-    assert len(found) == workloads.OTHERS
-    for work in found:
-        _check(work, 2e-6 if dtype == torch.float32 else 2e-3)
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_ops(name: str, dtype: torch.dtype) -> None:
+    tolerance = 2e-6 if dtype == torch.float32 else 2e-3
+    with torch.no_grad():
+        work = WORKLOADS[name](_sizes(dtype))
+        _check(work, tolerance)
+        assert distance(work.peers["eager"](), work.oracle()) < tolerance
 
 
 @pytest.mark.parametrize("up", [1, 2])
-def test_a_layer(workloads: Any, up: int) -> None:
-    _check(workloads._layer(2, 8, 5, 7, up, torch.float32, torch.device("cpu"), None), 2e-6)
+def test_a_layer(up: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.no_grad():
+        work = layer(_sizes(torch.float32), 8, 5, 7, up)
+        _check(work, 2e-6)
+        noise = NoiseKey(SEED, torch.arange(3), STREAM).image(8, 8)
+        monkeypatch.setattr(torch, "randn", lambda *shape, device: noise.view(shape))
+        (peer,) = work.peers.values()
+        assert distance(peer(), work.oracle()) < 2e-6
+        noise.zero_()
+        assert distance(peer(), work.oracle()) > 1e-2
+
+
+def test_peers_that_are_nvidias_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    ops = nvidia.Ops(compat.modulated_conv2d, compat.bias_act.bias_act, compat.upfirdn2d.upfirdn2d, torch.nn.Identity)
+    monkeypatch.setattr(nvidia, "load", lambda path: ops)
+    with torch.no_grad():
+        for name in OTHERS:
+            work = WORKLOADS[name](_sizes(torch.float32))
+            theirs = [peer for party, peer in work.peers.items() if party in nvidia.FORMS]
+            assert len(theirs) == (2 if name.startswith(("bias_act", "upfirdn2d")) else 0)
+            assert all(distance(peer(), work.oracle()) < 2e-6 for peer in theirs)
+        for up in (1, 2):
+            work = layer(_sizes(torch.float16), 8, 5, 7, up)
+            # Theirs scale the input themselves and leave the colours: as much work, other values.
+            assert {work.peers[name]().shape for name in nvidia.FORMS} == {work.ours()[0].shape}
+
+
+def test_a_peer_without_a_checkout_is_absent(tmp_path: Path) -> None:
+    assert nvidia.load(None) == "no --peer-stylegan3"
+    assert str(nvidia.load(tmp_path)).startswith("ModuleNotFoundError: No module named 'training")
+
+
+def test_every_layer_has_a_name() -> None:
+    assert len(LAYERS) + len(OTHERS) == len(WORKLOADS)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import torch
 
+from sdx_kernels import launch
 from sdx_kernels.cost import Cost
 from sdx_kernels.prototype_loss.plan import plan
 
 
 def cost(
-    shape: tuple[int, ...], dtype: torch.dtype, *, prototypes: int, teacher: int | None = None, arch: int = 80
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    *,
+    prototypes: int,
+    teacher: int | None = None,
+    gradient: bool = False,
+    arch: int = 80,
 ) -> Cost:
-    """Return the cost of the forward pass for embeddings [B, D] and banks in the same number format.
+    """Return the cost of a pass for embeddings [B, D] and banks in the same number format.
 
     Every block of rows reads the bank again, and every split of the bank the rows. The kernels are the streaming one,
     the merge of the splits, and torch's mean.
@@ -21,10 +28,13 @@ def cost(
         dtype: of all embeddings and banks.
         prototypes: of the bank.
         teacher: dimension of the teacher's side; None = int64 labels.
+        gradient: of the backward pass alone, which computes the logits again.
         arch: compute capability.
     """
     n, d = shape
     size, width = dtype.itemsize, d + (teacher or 0)
+    if gradient:
+        return _backward(n, d, teacher, prototypes, size, arch)
     if not n:
         return Cost(0, prototypes * width * size + 4, 0, 1)
     cut = plan("prototype_loss_kernel", n, d, prototypes, bits=8 * size, arch=arch)
@@ -37,4 +47,22 @@ def cost(
         (prototypes + n) * width * size + labels + 4 * n + 4,
         read + 2 * partial + merge + 4 * n + 4,
         3,
+    )
+
+
+def _backward(n: int, d: int, teacher: int | None, prototypes: int, size: int, arch: int) -> Cost:
+    """Return the cost of the kernel that writes each split's gradient, and of the one that sums them."""
+    if not n:
+        return Cost(0, 0, 0, 0)
+    width, of_row = d + (teacher or 0), 4 + 8 if teacher is None else 8  # normalisers, and a label
+    cut = plan("prototype_loss_backward_kernel", n, d, prototypes, bits=8 * size, arch=arch)
+    parts = -(-d // cut.row.blocks["COLUMNS"])
+    merge = launch.config("prototype_loss_merge_gradient_kernel", size=n * d, bits=32, arch=arch).blocks["BLOCK"]
+    read = parts * (cut.rows * prototypes * width * size + cut.splits * n * (width * size + of_row))
+    summed = 8 * cut.splits * n * d + 4 * -(-n * d // merge) + n * d * size
+    return Cost(
+        2 * n * prototypes * (parts * width + d),
+        (prototypes + n) * width * size + n * of_row + 4 + n * d * size,
+        read + summed,
+        2,
     )
