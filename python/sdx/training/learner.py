@@ -135,6 +135,6 @@ class Learner:
         """Take over `state_dict`'s value."""
         self.student.load_state_dict(state["student"])
         self.loss.load_state_dict(state["loss"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        optimizer.load(self.optimizer, state["optimizer"])
         if self._averaged is not None:
             self._averaged.load_state_dict(state["averaged"])

@@ -58,3 +58,24 @@ def test_a_gradient_is_clipped_to_its_norm_and_a_short_one_is_left() -> None:
     assert moved[None].norm() > 1
     torch.testing.assert_close(moved[1e6], moved[None])
     torch.testing.assert_close(moved[0.5], moved[None] * 0.5 / moved[None].norm(), atol=1e-4, rtol=1e-3)
+
+
+def test_loaded_moments_lie_as_their_weights_do() -> None:
+    """A fused step walks over both in the order of memory, and a file keeps no strides."""
+    learner, other = _learner(None), _learner(None)
+    _step(learner, 0)
+    state = copy.deepcopy(learner.state_dict())
+    for entries in state["optimizer"]["state"].values():
+        for name, value in entries.items():
+            entries[name] = value.contiguous()
+    other.load_state_dict(state)
+    checked = 0
+    for parameter, entries in other.optimizer.state.items():
+        moments = [value for value in entries.values() if value.shape == parameter.shape]
+        assert all(moment.stride() == parameter.stride() for moment in moments)
+        checked += sum(not moment.is_contiguous() for moment in moments)
+    assert checked > 0
+    _step(learner, 1)
+    _step(other, 1)
+    weights = zip(learner.student.parameters(), other.student.parameters(), strict=True)
+    assert all(torch.equal(mine, theirs) for mine, theirs in weights)
