@@ -34,6 +34,8 @@ class Row:
     source: str = "static"
 
 
+_H200 = "measured:NVIDIA H200,triton 3.6"
+
 # The first row that takes a launch is used.
 TABLE = (
     # Pointwise: 16 bytes a thread and tensor in one access, two of them in flight.
@@ -43,13 +45,17 @@ TABLE = (
     Row("noise_kernel", {"BLOCK": 256}),
     # Tiles of pixels and channels, the longer side along what lies together in memory: 32 values a thread. With a
     # low-pass 16, whose taps are loads of their own and would not fit the registers otherwise, and square tiles: 16 by
-    # 16 pixels read 19 by 19. A strip filters a row of pixels at a time; three more are read above it.
-    Row("epilogue_kernel", {"BLOCK_P": 512, "SIDE": 0, "BLOCK_C": 4, "STEPS": 1}),
-    Row("epilogue_kernel_low_pass", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 2, "STEPS": 1}),
-    Row("epilogue_kernel_channels_last", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64, "STEPS": 4}, size=33),
-    Row("epilogue_kernel_channels_last", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32, "STEPS": 2}),
-    Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16, "STEPS": 1}, warps=8),
-    Row("epilogue_kernel_channels_last_strip", {"BLOCK_P": 32, "SIDE": 32, "BLOCK_C": 32, "STEPS": 32}),
+    # 16 pixels read 19 by 19.
+    Row("epilogue_kernel", {"BLOCK_P": 512, "SIDE": 0, "BLOCK_C": 4}),
+    Row("epilogue_kernel_low_pass", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 2}),
+    Row("epilogue_kernel_channels_last", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, size=33, source=_H200),
+    Row("epilogue_kernel_channels_last", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, size=33),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
+    Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
+    # Strips of rows: 8 values a thread and row; three more rows are read above.
+    Row("strip_kernel", {"STEPS": 32, "SIDE": 16, "BLOCK_C": 64}, size=33, source=_H200),
+    Row("strip_kernel", {"STEPS": 32, "SIDE": 32, "BLOCK_C": 32}),
     Row("upfirdn2d_kernel", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 1}),
     Row("upfirdn2d_kernel_channels_last", {"BLOCK_P": 64, "SIDE": 8, "BLOCK_C": 64}, bits=16, size=33),
     Row("upfirdn2d_kernel_channels_last", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),

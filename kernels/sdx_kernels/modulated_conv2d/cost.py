@@ -93,10 +93,10 @@ def bytes_of_epilogue(
     )
     pixels = height * width
     if up > 1:
-        rows, columns = cut.strip
+        rows, columns = cut.size
         pixels = _reach(height, rows, kernel, up, taps) * _reach(width, columns, kernel, up, taps)
     programs = n * cut.tiles * cut.groups
-    filter = 0 if up == 1 else 32 if cut.low_pass == 2 else 4 * taps**2
+    filter = 0 if up == 1 else 32 if cut.is_strip else 4 * taps**2
     vectors = 4 * n * cut.tiles * outputs * (7 if colours else 3) + programs * (filter + (12 if colours else 0))
     grain = 4 * n * height * width * up**2 * cut.groups if noise else 0
     image = 24 * n * height * width * up**2 if colours else 0

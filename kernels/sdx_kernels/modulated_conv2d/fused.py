@@ -90,6 +90,7 @@ def epilogue(
         [N, C, H, W] in the dtype of y and its order of dimensions, and float32 [N, 3, H, W], empty without colours.
     """
     from sdx_kernels.modulated_conv2d.kernel import epilogue_kernel
+    from sdx_kernels.modulated_conv2d.strip_kernel import strip_kernel
 
     n, channels, in_height, in_width = y.shape
     out, image = _allocate(y, size, rgb_weight is not None)
@@ -102,18 +103,38 @@ def epilogue(
         bits=8 * y.element_size(),
         arch=launch.arch_of(y.device),
     )
-    if low_pass is not None and low_pass.ndim == 1 and cut.low_pass == 1:
+    if low_pass is not None and low_pass.ndim == 1 and not cut.is_strip:
         low_pass = torch.outer(low_pass[:4], low_pass[4:])
-    taps = low_pass.shape if cut.low_pass == 1 and low_pass is not None else (0, 0)
+    taps = (0, 0) if low_pass is None else low_pass.shape
+    colours = (rgb_weight, rgb_styles, rgb_bias, skip)
+    constants = {
+        "HAS_DCOEF": dcoef is not None,
+        "HAS_NOISE": noise is not None,
+        "HAS_BIAS": bias is not None,
+        "HAS_CLAMP": clamp is not None,
+        "HAS_STYLES": styles is not None,
+        "ACT": _activation(act, alpha),
+        "FOLDS": act in HOMOGENEOUS and gain > 0,
+        "ACC": layout.accumulator(y),
+    }
+    if not cut.is_strip:
+        constants |= {
+            "TAPS_Y": taps[0],
+            "TAPS_X": taps[1],
+            "HAS_RGB": rgb_weight is not None,
+            "HAS_SKIP": skip is not None,
+            "HAS_RGB_CLAMP": rgb_clamp is not None,
+            "CHUNKS": cut.chunks,
+        }
     launch.launch(
-        epilogue_kernel,
+        strip_kernel if cut.is_strip else epilogue_kernel,
         (cut.tiles * cut.groups * n,),
         y,
         *(None if t is None else t.contiguous() for t in (low_pass, dcoef)),
         noise,
-        *(None if t is None else t.contiguous() for t in (bias, styles, rgb_weight, rgb_styles, rgb_bias, skip)),
+        *(None if t is None else t.contiguous() for t in (bias, styles, *(() if cut.is_strip else colours))),
         out,
-        image,
+        *(() if cut.is_strip else (image,)),
         height,
         width,
         channels,
@@ -129,23 +150,9 @@ def epilogue(
         alpha,
         gain,
         0.0 if clamp is None else clamp,
-        0.0 if rgb_clamp is None else rgb_clamp,
+        *(() if cut.is_strip else (0.0 if rgb_clamp is None else rgb_clamp,)),
         row=cut.row,
-        LOW_PASS=cut.low_pass,
-        TAPS_Y=taps[0],
-        TAPS_X=taps[1],
-        HAS_DCOEF=dcoef is not None,
-        HAS_NOISE=noise is not None,
-        HAS_BIAS=bias is not None,
-        HAS_CLAMP=clamp is not None,
-        HAS_STYLES=styles is not None,
-        HAS_RGB=rgb_weight is not None,
-        HAS_SKIP=skip is not None,
-        HAS_RGB_CLAMP=rgb_clamp is not None,
-        ACT=_activation(act, alpha),
-        FOLDS=act in HOMOGENEOUS and gain > 0,
-        ACC=layout.accumulator(y),
-        CHUNKS=cut.chunks,
+        **constants,
     )
     return out, image
 

@@ -1,4 +1,4 @@
-"""How `epilogue_kernel` cuts its work: a pure function of shapes, for the launch and for its cost."""
+"""How the kernels that follow a convolution cut their work: a pure function of shapes, for the launch and its cost."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ _PROGRAMS = 4096
 
 @dataclass(frozen=True)
 class Tiles:
-    """The programs of one launch; the letters are those of the kernel.
+    """The programs of one launch; the letters are those of the kernels.
 
     Args:
-        row: of the launch table, with the tiles of a program, one below the other, as its STEPS.
-        low_pass: 0 for none, 1 for any, 2 for four taps down and four across.
+        row: of the launch table, that of a strip with the rows that it has.
+        is_strip: whether `strip_kernel` runs, and not `epilogue_kernel`.
         tiles: programs that share an image and a group of channels.
         groups: of channels.
         chunks: blocks of channels in a group: all of them where colours are sums over them.
     """
 
     row: launch.Row
-    low_pass: int
+    is_strip: bool
     tiles: int
     groups: int
     chunks: int
 
     @property
-    def strip(self) -> tuple[int, int]:
-        """Rows and columns of a program, for tiles that have a width."""
-        side = self.row.blocks["SIDE"]
-        return self.row.blocks["BLOCK_P"] // side * self.row.blocks["STEPS"], side
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of a program, for pixels in tiles or strips."""
+        blocks = self.row.blocks
+        return blocks["STEPS"] if self.is_strip else blocks["BLOCK_P"] // blocks["SIDE"], blocks["SIDE"]
 
 
 def tiles_of(
@@ -56,21 +56,23 @@ def tiles_of(
         arch: compute capability.
     """
     n, channels, height, width = shape
-    kind = 0 if low_pass_rank == 0 else 2 if low_pass_rank == 1 and is_pixelwise and not colours else 1
-    name = "epilogue_kernel" + ("_channels_last" if is_pixelwise else "") + ("", "_low_pass", "_strip")[kind]
+    is_strip = low_pass_rank == 1 and is_pixelwise and not colours
+    if is_strip:
+        name = "strip_kernel"
+    else:
+        name = "epilogue_kernel" + ("_channels_last" if is_pixelwise else "")
+        name += "_low_pass" if low_pass_rank else "_colours" if colours and is_pixelwise else ""
     row = launch.config(name, size=channels, bits=bits, arch=arch)
-    pixels, side, most = row.blocks["BLOCK_P"], row.blocks["SIDE"], row.blocks["STEPS"]
     blocks = -(-channels // row.blocks["BLOCK_C"])
     chunks = blocks if colours else 1
     groups = blocks // chunks
-
-    def tiles(steps: int) -> int:
-        if side == 0:
-            return -(-height * width // pixels)
-        return -(-height // (pixels // side * steps)) * -(-width // side)
-
-    steps = most
-    while steps > 1 and n * groups * tiles(steps) < _PROGRAMS:
+    side = row.blocks["SIDE"]
+    if not is_strip:
+        pixels = row.blocks["BLOCK_P"]
+        tiles = -(-height * width // pixels) if side == 0 else -(-height // (pixels // side)) * -(-width // side)
+        return Tiles(row, False, tiles, groups, chunks)
+    steps, across = row.blocks["STEPS"], -(-width // side)
+    while steps > 1 and n * groups * across * -(-height // steps) < _PROGRAMS:
         steps //= 2
     cut = replace(row, blocks=row.blocks | {"STEPS": steps})
-    return Tiles(cut, kind, tiles(steps), groups, chunks)
+    return Tiles(cut, True, across * -(-height // steps), groups, 1)

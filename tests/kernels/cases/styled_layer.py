@@ -67,7 +67,7 @@ CASES = [
         ("library", (5, 7), (False, 1, True, True, None), {"epilogue_kernel": 1, "noise_kernel": 1}),
         ("library-129", (3, 129), (False, 1, False, True, 0.7), {"epilogue_kernel": 1}),
         ("library-up", (5, 63), (False, 2, True, True, 0.7), {"epilogue_kernel": 1, "noise_kernel": 1}),
-        ("library-strip", (5, 63), (False, 2, True, False, 0.7), {"epilogue_kernel": 1, "noise_kernel": 1}),
+        ("library-strip", (5, 63), (False, 2, True, False, 0.7), {"strip_kernel": 1, "noise_kernel": 1}),
         ("own", (5, 100), (True, 1, True, False, None), {"conv_kernel": 1, "noise_kernel": 1}),
         (
             "own-colours",
