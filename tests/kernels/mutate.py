@@ -56,6 +56,7 @@ FAULTS = [
         ("load without its mask", "x + start + lane, mask=inside, other=0.0", "x + start + lane"),
         ("store without its mask", "y.to(out.dtype.element_ty), mask=inside", "y.to(out.dtype.element_ty)"),
         ("channel by the wrong stride", "(at + lane) % period // step", "(at + lane) % step"),
+        ("channel of a program's first element", "(start % PERIOD).to(tl.int32) + lane", "lane"),
         ("gradient at the clamp", "tl.abs(y) < clamp", "tl.abs(y) <= clamp"),
         ("32-bit offset", "tl.program_id(0).to(tl.int64) * BLOCK", "tl.program_id(0) * BLOCK"),
         ("bias skipped", "v += tl.load(bias + channel", "v += 0.0 * tl.load(bias + channel"),
