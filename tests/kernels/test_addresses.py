@@ -80,6 +80,7 @@ def _epilogue(x: Tensor, impl: str) -> Tensor:
 CALLS: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "bias_act": lambda x, impl: bias_act(x, act="swish", impl=impl),
     "upfirdn2d": lambda x, impl: upfirdn2d(x, torch.ones(2) / 2, padding=(1, 0, 1, 0), impl=impl),
+    "upfirdn2d strip": lambda x, impl: upfirdn2d(x, torch.ones(4) / 4, padding=(2, 1, 2, 1), impl=impl),
     "crop_resize": lambda x, impl: crop_resize(x, 33, impl=impl),
     "epilogue": _epilogue,
 }
@@ -100,9 +101,20 @@ def test_addresses_beyond_31_bits(op: str) -> None:
     assert ((got - expected) * reached).abs().max() < 4e-3
 
 
+def test_rows_of_a_plane_beyond_31_bits() -> None:
+    rows, columns = 2**16 + 8, 2**15
+    x = _lazy((1, 1, rows, columns), torch.float16)
+    x[..., -40:, -300:] = torch.randn(40, 300)
+    filter = torch.ones(4) / 4
+    with _last_program():
+        y = upfirdn2d(x, filter, padding=(2, 1, 2, 1), impl="triton")
+    expected = upfirdn2d(x[..., -40:, -300:].float(), filter, padding=(2, 1, 2, 1), impl="reference")
+    assert (y[..., -4:, -200:].float() - expected[..., -4:, -200:]).abs().max() < 4e-3
+
+
 @pytest.mark.parametrize("both_passes", [False, True])
 def test_losses_beyond_31_bits(both_passes: bool) -> None:
-    rows, d = 2**22 + 3, 512
+    rows, d = 2**22 + 1, 512  # one row is the last program's, however many a program takes
     student, teacher = (_lazy((rows, d), torch.float16) for _ in range(2))
     student[-4:], teacher[-4:] = torch.randn(4, d), torch.randn(4, d)
     with _last_program():

@@ -11,10 +11,10 @@ import torch
 
 from sdx_kernels import bias_act, launch
 from sdx_kernels.testing import record
-from sdx_kernels.testing.compiling import SHARED_BYTES
 
 KERNELS = sorted({row.kernel for row in launch.TABLE})
 _MOST_VALUES = 128  # of a thread: more would not fit its 255 registers
+_KIB = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}  # of shared memory that a program gets at most
 
 
 def _shared_bytes(row: launch.Row, bits: int) -> int:
@@ -29,13 +29,14 @@ def _shared_bytes(row: launch.Row, bits: int) -> int:
 def test_ten_thousand_launches_find_a_configuration_that_fits() -> None:
     random = np.random.default_rng(0)
     for _ in range(10_000):
-        kernel, arch = random.choice(KERNELS), int(random.choice([80, 86, 89, 90, 100]))
+        kernel, arch = random.choice(KERNELS), int(random.choice(list(_KIB)))
         bits = int(random.choice([16, 32, 64]))
         row = launch.config(kernel, size=int(2 ** random.uniform(0, 40)), bits=bits, arch=arch)
         assert row.kernel == kernel
         assert row.bits >= bits
         assert row.arch <= arch
-        assert _shared_bytes(row, bits) < SHARED_BYTES[80]
+        # The ops send no float64 to a GPU.
+        assert _shared_bytes(row, bits) <= _KIB[arch if bits < 64 else 80] * 1024
 
 
 @pytest.mark.parametrize("row", launch.TABLE, ids=lambda row: f"{row.kernel}-{row.bits}-{row.size}")

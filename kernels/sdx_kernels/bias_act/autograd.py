@@ -83,6 +83,8 @@ def _run(
         limit = _rounded(limit, x.dtype)  # what reached the limit was rounded with it
     row = launch.config("bias_act_kernel", size=x.numel(), bits=bits, arch=launch.arch_of(x.device))
     block = row.blocks["BLOCK"]
+    wide = period + block >= 2**31
+    masked = bias is not None and step == 1 and not wide and period & (period - 1) == 0  # a mask in place of a division
     launch.launch(
         bias_act_kernel,
         (-(-x.numel() // block),),
@@ -103,7 +105,8 @@ def _run(
         ACT=act,
         ORDER=(first is not None) + (second is not None),
         FROM_OUTPUT=from_output,
-        WIDE=period + block >= 2**31,
+        PERIOD=period if masked else 0,
+        WIDE=wide,
         ACC=layout.accumulator(x),
     )
     return out

@@ -27,24 +27,28 @@ def bias_act_kernel(
     ACT: tl.constexpr,
     ORDER: tl.constexpr,
     FROM_OUTPUT: tl.constexpr,
+    PERIOD: tl.constexpr,
     WIDE: tl.constexpr,
     ACC: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Write the op (ORDER 0), or its derivative of that order times ``first`` (and ``second``), over dense storage.
 
-    Element i belongs to channel ``i % period // step``. With FROM_OUTPUT, ``x`` is the op's result: for the activations
-    of two straight pieces its sign tells the piece.
+    Element i belongs to channel ``i % period // step``, or ``i % PERIOD`` for PERIOD > 0, a power of two. With
+    FROM_OUTPUT, ``x`` is the op's result: for the activations of two straight pieces its sign tells the piece.
     """
     start = tl.program_id(0).to(tl.int64) * BLOCK
     lane = tl.arange(0, BLOCK)
     inside = lane < count - start
     v = tl.load(x + start + lane, mask=inside, other=0.0).to(ACC)
     if HAS_BIAS:
-        at = start % period
-        if not WIDE:
-            at = at.to(tl.int32)
-        channel = (at + lane) % period // step
+        if PERIOD > 0:
+            channel = (start % PERIOD).to(tl.int32) + lane % PERIOD  # one of them is nought or does nothing
+        else:
+            at = start % period
+            if not WIDE:
+                at = at.to(tl.int32)
+            channel = (at + lane) % period // step
         v += tl.load(bias + channel, mask=inside, other=0.0).to(ACC)
     if FROM_OUTPUT:
         y = v

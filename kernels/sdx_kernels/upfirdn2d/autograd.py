@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sdx_kernels import launch, layout
+from sdx_kernels.upfirdn2d.strip import is_strip, launch_strip
 
 LARGEST_SQUARE = 8
 """Taps of a filter of one axis up to which one pass over its square beats two passes with a result between them."""
@@ -22,6 +23,9 @@ def upfirdn2d(
     if filter is not None:
         filter = filter.to(x.device, layout.wide(x)).contiguous()
     out = _result(x, filter, factors, padding)
+    if filter is not None and is_strip(x, filter, out, factors):
+        launch_strip(x, filter, out, factors, padding, flip_filter, gain)
+        return out
     if filter is None or filter.ndim == 2 or len(filter) <= LARGEST_SQUARE:
         _launch(x, filter, out, factors, padding, flip_filter, gain)
         return out
@@ -49,7 +53,12 @@ def _launch(
     left, _, top, _ = padding
     taps_y, taps_x = _taps(filter)
     n, channels, height, width = out.shape
-    row = config(out, channels > 1 and out.stride(1) == 1)
+    row = launch.config(
+        name(channels > 1 and out.stride(1) == 1, max(up_x, up_y)),
+        size=channels,
+        bits=8 * out.element_size(),
+        arch=launch.arch_of(out.device),
+    )
     pixels, side = row.blocks["BLOCK_P"], row.blocks["SIDE"]
     tiles = -(-height // (pixels // side)) * -(-width // side)
     groups = -(-channels // row.blocks["BLOCK_C"])
@@ -85,14 +94,9 @@ def _launch(
     )
 
 
-def config(out: Tensor, channels_last: bool) -> launch.Row:
-    """Return how the kernel is cut for a result."""
-    return launch.config(
-        "upfirdn2d_kernel" + ("_channels_last" if channels_last else ""),
-        size=out.shape[1],
-        bits=8 * out.element_size(),
-        arch=launch.arch_of(out.device),
-    )
+def name(channels_last: bool, up: int) -> str:
+    """Return what the launch table calls the kernel."""
+    return "upfirdn2d_kernel" + ("_channels_last" + ("_up" if up > 1 else "") if channels_last else "")
 
 
 def _taps(filter: Tensor | None) -> tuple[int, int]:

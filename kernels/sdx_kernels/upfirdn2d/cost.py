@@ -6,7 +6,8 @@ import torch
 
 from sdx_kernels import launch
 from sdx_kernels.cost import Cost
-from sdx_kernels.upfirdn2d.autograd import LARGEST_SQUARE
+from sdx_kernels.upfirdn2d.autograd import LARGEST_SQUARE, name
+from sdx_kernels.upfirdn2d.strip import FACTORS, TAPS, plan
 
 
 def cost(
@@ -37,6 +38,9 @@ def cost(
     rows, columns = _Axis(height, up, down, taps, *padding), _Axis(width, up, down, taps, *padding)
     bytes_min = n * channels * (height * width + rows.out * columns.out) * size + 4 * taps
     planes = n, channels
+    if taps == TAPS and (up, down) in FACTORS:
+        only = _strips(planes, rows, columns, size, channels_last, arch)
+        return Cost(only.flops, bytes_min, only.bytes_kernel, 1)
     if taps <= LARGEST_SQUARE:
         only = _pass(planes, rows, columns, (size, size), True, channels_last, arch)
         return Cost(only.flops, bytes_min, only.bytes_kernel, 1)
@@ -52,18 +56,33 @@ class _Axis:
         self.length, self.up, self.down, self.taps, self.before = length, up, down, taps, before
         self.out = (length * up + before + after - taps) // down + 1
 
-    def met(self, tile: int) -> list[tuple[set[int], set[int]]]:
-        """Return the source pixels and the taps that each tile of ``tile`` pixels reads."""
+    def met(self, tile: int, first: int = 0) -> list[tuple[set[int], set[int]]]:
+        """Return the source pixels and the taps that each tile of ``tile`` pixels, counted from ``first``, reads."""
         found = []
-        for start in range(0, self.out, tile):
+        for start in range(first, self.out, tile):
             pairs = [
                 (pixel // self.up, tap)
-                for out in range(start, min(start + tile, self.out))
+                for out in range(max(start, 0), min(start + tile, self.out))
                 for tap in range(self.taps)
                 if (pixel := out * self.down + tap - self.before) % self.up == 0 and 0 <= pixel // self.up < self.length
             ]
             found.append(({pixel for pixel, _ in pairs}, {tap for _, tap in pairs}))
         return found
+
+
+def _strips(planes: tuple[int, int], rows: _Axis, columns: _Axis, size: int, channels_last: bool, arch: int) -> Cost:
+    """Return the cost of a launch that filters each source row of a strip once, along x and then along y."""
+    shape, up = (*planes, rows.out, columns.out), rows.up
+    cut = plan(shape, up, rows.before, channels_last=channels_last, bits=8 * size, arch=arch)
+    first = rows.before % 2 - 1 if up == 2 else 0  # a pair of rows begins here
+    lines = sum(len(met) for met, _ in rows.met(up * cut.length, first))
+    read = sum(len(met) for met, _ in columns.met(cut.row.blocks["BLOCK_P"]))
+    n, channels = planes
+    written = n * channels * rows.out * columns.out
+    filtered = n * channels * lines * columns.out
+    moved = n * channels * lines * read * size + written * size
+    taps = 4 * rows.taps * n * cut.strips * cut.across * cut.groups
+    return Cost(2 * (rows.taps // up) * (filtered + written), 0, moved + taps, 1)
 
 
 def _pass(
@@ -77,8 +96,8 @@ def _pass(
 ) -> Cost:
     """Return the cost of a launch; ``sizes`` of an element read and written, the square of a filter or a full one."""
     n, channels = planes
-    name = "upfirdn2d_kernel" + ("_channels_last" if channels_last else "")
-    blocks = launch.config(name, size=channels, bits=8 * sizes[1], arch=arch).blocks
+    called = name(channels_last, max(rows.up, columns.up))
+    blocks = launch.config(called, size=channels, bits=8 * sizes[1], arch=arch).blocks
     groups = -(-channels // blocks["BLOCK_C"])
     pixels = filter = 0
     for source_rows, row_taps in rows.met(blocks["BLOCK_P"] // blocks["SIDE"]):

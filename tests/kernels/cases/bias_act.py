@@ -18,9 +18,9 @@ def _nchw(dtype: torch.dtype) -> tuple[Tensor, ...]:
     return normal(2, 3, 9, 7, seed=1, dtype=dtype), normal(3, seed=2, dtype=torch.float32)
 
 
-def _channels_last(dtype: torch.dtype) -> tuple[Tensor, ...]:
-    x = normal(2, 63, 5, 10, seed=3, dtype=dtype, grad=False).contiguous(memory_format=torch.channels_last)
-    return x.requires_grad_(), normal(63, seed=4, dtype=dtype)
+def _channels_last(dtype: torch.dtype, channels: int = 63, side: int = 5) -> tuple[Tensor, ...]:
+    x = normal(2, channels, side, 10, seed=3, dtype=dtype, grad=False).contiguous(memory_format=torch.channels_last)
+    return x.requires_grad_(), normal(channels, seed=4, dtype=dtype)
 
 
 CASES = [
@@ -46,6 +46,21 @@ CASES = [
         KERNEL,
         KERNEL,
         cost=lambda: cost("bias_act", (2, 63, 5, 10), torch.float32, channels_last=True),
+    ),
+    *(
+        Case(
+            f"bias_act-channels_last-{channels}",
+            "bias_act",
+            lambda dtype, channels=channels, side=side: _channels_last(dtype, channels, side),
+            lambda x, bias, impl: bias_act(x, bias, act="lrelu", gain=-0.7, impl=impl),
+            KERNEL,
+            KERNEL,
+            halo=1.5 if channels > 1024 else 1.05,  # a program reads as many values of the bias as of the image
+            cost=lambda channels=channels, side=side: cost(
+                "bias_act", (2, channels, side, 10), torch.float32, channels_last=True
+            ),
+        )
+        for channels, side in ((2, 5), (64, 5), (2048, 1))  # powers of two, within a program and beyond
     ),
     Case(
         "bias_act-rows",

@@ -36,7 +36,7 @@ def _call(size: Any, **options: Any) -> Any:
 def _case(
     name: str, size: Any, clamp: float | None = None, channels_last: bool = False, skip: bool = False, **options: Any
 ) -> Case:
-    backward = {**BACKWARD, "upfirdn2d_kernel": 1} if skip else BACKWARD
+    backward = {**BACKWARD, "upfirdn2d_strip_kernel": 1} if skip else BACKWARD
     # Tiles that meet within a line, and lines that two tiles read, are read twice; so is what several sizes share.
     halo = 1.9
     return Case(
