@@ -21,6 +21,7 @@ OPS = (
     "styled_layer",
     "upfirdn2d",
 )
+"""The public ops, which `backend` lists. `channelwise`, which is sdx's own, is chosen like them."""
 
 _SMALLEST_CAPABILITY = (8, 0)
 _TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
@@ -50,7 +51,7 @@ def runs_triton(op: str, impl: str, **tensors: Tensor | None) -> bool:
     environment, a fallback on a GPU is an error.
 
     Args:
-        op: name of the op, one of `OPS`.
+        op: name of the op, one of `OPS` or "channelwise".
         impl: the caller's choice.
         tensors: the arguments by name; None for those not given.
 

@@ -42,6 +42,9 @@ TABLE = (
     # Pointwise: 16 bytes a thread and tensor in one access, two or four of them in flight.
     Row("bias_act_kernel", {"BLOCK": 4096}, bits=16, source=_H200),
     Row("bias_act_kernel", {"BLOCK": 1024}),
+    # Likewise with four in flight: what is pointwise gained by that on an H200.
+    Row("channelwise_kernel", {"BLOCK": 4096}, bits=16),
+    Row("channelwise_kernel", {"BLOCK": 2048}),
     # Runs of four times BLOCK normals.
     Row("noise_kernel", {"BLOCK": 256}),
     # Tiles of pixels and channels, the longer side along what lies together in memory: 32 values a thread. With a

@@ -12,6 +12,7 @@ from sdx import networks, precision
 from sdx.align import view
 from sdx.errors import ArtefactError
 from sdx.networks.folding import fold_batchnorm, fold_input_scale
+from sdx.networks.fusing import fuse_endings
 from sdx.precision import FULL, Policy
 from sdx.slices import over_slices
 from sdx.types import Frame, InputSpec
@@ -35,6 +36,8 @@ class Embedder(Protocol):
 
 class Teacher:
     """A frozen model made quick: BatchNorm and input scale folded where exact, channels_last, no autograd at all.
+
+    On CUDA a convolution's bias and what follows it are one kernel.
 
     Args:
         model: the loaded model; it is copied and not changed.
@@ -60,6 +63,8 @@ class Teacher:
         self.threshold = model.threshold
         self.slice_size = slice_size or (SLICE if torch.device(device).type == "cpu" else None)
         network, self.spec = _fold(model.network, model.spec)
+        if torch.device(device).type == "cuda":
+            network = fuse_endings(network)  # before the formats: biases and slopes stay in float32
         network = network.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
         self.network = precision.convert(network, policy)
 

@@ -23,6 +23,7 @@ _TESTS = {
     "modulated_conv2d": ("test_evidence.py", "test_addresses.py", "test_modulated_conv2d_triton.py"),
     "embedding_loss": ("test_evidence.py", "test_addresses.py", "test_embedding_loss_triton.py"),
     "prototype_loss": ("test_evidence.py", "test_prototype_loss_triton.py"),
+    "channelwise": ("test_evidence.py", "test_addresses.py", "test_channelwise.py"),
 }
 
 
@@ -165,6 +166,15 @@ FAULTS = [
         ("absent prototypes count", "tl.where(known[None, :], tl.exp(below), 0.0)", "tl.exp(below)"),
         ("lift left in", "factor / LIFT * gradient", "factor * gradient"),
         ("split beyond the bank", "lane < tl.where(split < splits, left, 0)", "lane < left"),
+    ),
+    *_faults(
+        "channelwise",
+        "kernel.py",
+        ("load without its mask", "x + start + lane, mask=inside, other=0.0", "x + start + lane"),
+        ("store without its mask", "v.to(out.dtype.element_ty), mask=inside", "v.to(out.dtype.element_ty)"),
+        ("channel by the lane alone", "at = start % CHANNELS", "at = start * 0"),
+        ("slope above 0", "tl.where(v > 0, v, v *", "tl.where(v < 0, v, v *"),
+        ("32-bit offset", "tl.program_id(0).to(tl.int64) * BLOCK", "tl.program_id(0) * BLOCK"),
     ),
 ]
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sdx_kernels import bias_act, crop_resize, embedding_loss_gradient, launch, upfirdn2d
+from sdx_kernels.channelwise import channelwise
 from sdx_kernels.crop_resize import autograd as crops
 from sdx_kernels.embedding_loss import autograd as losses
 from sdx_kernels.modulated_conv2d import fused
@@ -79,6 +80,7 @@ def _epilogue(x: Tensor, impl: str) -> Tensor:
 
 CALLS: dict[str, Callable[[Tensor, Any], Tensor]] = {
     "bias_act": lambda x, impl: bias_act(x, act="swish", impl=impl),
+    "channelwise": lambda x, impl: channelwise(x, torch.ones(1), slope=torch.ones(1) / 4, added=x, impl=impl),
     "upfirdn2d": lambda x, impl: upfirdn2d(x, torch.ones(2) / 2, padding=(1, 0, 1, 0), impl=impl),
     "upfirdn2d strip": lambda x, impl: upfirdn2d(x, torch.ones(4) / 4, padding=(2, 1, 2, 1), impl=impl),
     "crop_resize": lambda x, impl: crop_resize(x, 33, impl=impl),

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from sdx import networks, teachers
+from sdx import networks, precision, teachers
 from sdx.align import view
 from sdx.errors import ArtefactError
 from sdx.networks import input_convolution
+from sdx.networks.iresnet import IResNet
+from sdx.precision import Policy
+from sdx.training.graphs import CudaRecorder
 from sdx.types import InputSpec
 from sdx.weights.artefact import Artefact, save
 from sdx.weights.metadata import ArtefactMeta
@@ -79,6 +82,39 @@ def test_teacher_equals_its_model(architecture: str, spec: InputSpec) -> None:
     assert got.dtype == torch.float32
     assert float((got - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
     assert torch.equal(torch.cat([p.flatten() for p in model.network.parameters()]), weights)
+
+
+def test_layers_are_fused_for_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = _model()
+    assert type(teachers.Teacher(model).network) is IResNet
+    monkeypatch.setattr(nn.Module, "to", lambda network, *_, **__: network)  # there may be no such device
+    fused = teachers.Teacher(model, device="cuda")
+    assert type(model.network) is IResNet
+    assert isinstance(fused.network, fx.GraphModule)
+    face = torch.rand(5, 3, 32, 32) * 2 - 1
+    expected = _by_definition(model, face)
+    assert float((fused.embed(face, "aligned") - expected).abs().max()) <= 1e-5 * float(expected.abs().max())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("architecture", ["iresnet-simface", "mobilefacenet", "tinyfar-c"])
+def test_a_teacher_on_a_gpu_embeds_as_its_model_does(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    model = _model(architecture)
+    face = torch.rand(5, 3, 32, 32) * 2 - 1
+    expected = _by_definition(model, face)
+    recorder = CudaRecorder(torch.device("cuda", torch.cuda.current_device()))
+    for policy, bound in ((precision.FULL, 1e-5), (Policy("bf16", "test"), 2e-2)):
+        teacher = teachers.Teacher(model, device="cuda", policy=policy)
+        assert isinstance(teacher.network, fx.GraphModule)
+        got = teacher.embed(face.cuda(), "aligned")
+        assert float((got.cpu() - expected).norm() / expected.norm()) <= bound
+        shown = torch.zeros_like(face, device="cuda")
+        replay, again = recorder.record(lambda teacher=teacher, shown=shown: teacher.embed(shown, "aligned"))
+        shown.copy_(face)
+        replay()
+        torch.testing.assert_close(again, got, rtol=1e-5, atol=1e-5)
 
 
 def test_scale_and_order_are_folded_and_a_shift_is_not() -> None:

@@ -15,10 +15,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 NORMS: tuple[type[nn.Module], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, BatchNormAct2d)
 
 
-class _Tracer(fx.Tracer):
+class Tracer(fx.Tracer):
     """Follows calls of modules down to torch's own and to every BatchNorm, timm's with activation included."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Return whether calls of ``m`` are followed no further."""
         return isinstance(m, _BatchNorm) or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -57,23 +58,26 @@ def _pairs(network: nn.Module) -> list[tuple[str, str]]:
     if not any(isinstance(module, _BatchNorm) for module in network.modules()):
         return []
     try:
-        graph = _Tracer().trace(network)
+        graph = Tracer().trace(network)
     except Exception:  # whatever a user's forward raises when handed proxies instead of tensors; unfolded is right too
         return []
     calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
     return [
         (str(source.target), str(node.target))
         for node in graph.nodes
-        if _is_call(node, network, NORMS)
-        and _is_call(source := node.args[0], network, (nn.Conv2d, nn.Linear))
+        if is_call(node, network, NORMS)
+        and is_call(source := node.args[0], network, (nn.Conv2d, nn.Linear))
         and len(source.users) == calls[str(source.target)] == calls[str(node.target)] == 1
         and _fits(network.get_submodule(str(source.target)), network.get_submodule(str(node.target)))
         and not _is_shared(network, str(source.target), str(node.target))
     ]
 
 
-def _is_call(node: Any, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
-    """Subclasses do not count: they may treat the weight first, as a weight-standardised convolution does."""
+def is_call(node: Any, network: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    """Return whether ``node`` calls a module of one of ``kinds``.
+
+    Subclasses do not count: they may treat the weight first, as a weight-standardised convolution does.
+    """
     is_call = isinstance(node, fx.Node) and node.op == "call_module"
     return is_call and type(network.get_submodule(str(node.target))) in kinds
 
