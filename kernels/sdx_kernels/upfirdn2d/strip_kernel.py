@@ -102,13 +102,13 @@ def upfirdn2d_strip_kernel(
             upper = tl.where(y >= 0, end, 0)
             lower = tl.where(y + 1 < height, end, 0)
             _store(result, z0 + w3 * h, (column < upper)[:, None] & present)
-            _store(result + out_y, z1 + w2 * h, (column < lower)[:, None] & present)
+            result += out_y
+            _store(result, z1 + w2 * h, (column < lower)[:, None] & present)
             z0 = w1 * h
             z1 = w0 * h
         elif DOWN == 2:
-            g = _across(
-                place + x_y, row + 1, first, valid, present, in_height, in_width, a0, a1, a2, a3, TAPS, X_X, ACC
-            )
+            place += x_y
+            g = _across(place, row + 1, first, valid, present, in_height, in_width, a0, a1, a2, a3, TAPS, X_X, ACC)
             _store(result, z0 + w2 * h + w3 * g, (column < end)[:, None] & present)
             z0 = w0 * h + w1 * g
         else:
@@ -118,8 +118,8 @@ def upfirdn2d_strip_kernel(
             z2 = w0 * h
         row += DOWN
         y += UP
-        place += DOWN * x_y
-        result += UP * out_y
+        place += x_y
+        result += out_y
 
 
 @triton.jit
