@@ -108,7 +108,7 @@ def _for_each(square: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
 
 def _separated(square: Tensor) -> Tensor | None:
     """Return the taps down and across of which a filter of four by four is the outer product, bit for bit, or None."""
-    if square.shape != (4, 4) or not square.any():
+    if square.shape != (4, 4) or square.is_meta or not square.any():
         return None
     row, column = divmod(int(square.abs().argmax()), 4)
     down, across = square[:, column] / square[row, column], square[row]
