@@ -12,7 +12,7 @@ from kernel_calls import BINOMIAL, FEW, Call, Sizes, Workload, compiled, nvidia_
 from peers import nvidia
 from sdx_kernels import NoiseKey, PackedWeight, Rgb, launch, styled_layer
 from sdx_kernels.cost import Cost, cost
-from sdx_kernels.modulated_conv2d.cost import bytes_of_epilogue
+from sdx_kernels.modulated_conv2d.cost import bytes_of_epilogue, bytes_of_noise
 
 # Resolution of the result, inputs, outputs, factor: the layers of a generator with channel_base 16384.
 LAYERS = (
@@ -104,11 +104,11 @@ def layer(sizes: Sizes, side: int, inputs: int, outputs: int, up: int) -> Worklo
 
 
 def _epilogue(whole: Cost, x: Tensor, outputs: int, up: int) -> Cost:
-    """Return the part of a layer's cost that is the epilogue kernel's."""
+    """Return the part of a layer's cost that is our kernels': the noise, and what follows the convolution."""
     n, inputs, height, width = x.shape
-    asked = bytes_of_epilogue(
-        (n, outputs, height, width), x.dtype, up=up, colours=up == 1, arch=launch.arch_of(x.device)
-    )
+    arch = launch.arch_of(x.device)
+    asked = bytes_of_epilogue((n, outputs, height, width), x.dtype, up=up, colours=up == 1, arch=arch)
+    asked += bytes_of_noise(n, height * width * up**2, arch=arch)
     given = (x.numel() + 9 * inputs * outputs) * x.element_size()
     convolved = whole.bytes_kernel - asked - given  # what the library writes
-    return Cost(0, whole.bytes_min - given + convolved, asked, 1)
+    return Cost(0, whole.bytes_min - given + convolved, asked, 2)

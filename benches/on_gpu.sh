@@ -52,7 +52,7 @@ fi
 for job in "${beside[@]}"; do wait "$job" || failed=1; done
 
 if command -v ncu > /dev/null; then
-    names='bias_act|crop_resize|embedding_loss|epilogue|prototype_loss|upfirdn2d'
+    names='bias_act|channelwise|crop_resize|embedding_loss|epilogue|noise|prototype_loss|strip|upfirdn2d'
     # Sizes well beyond the L2 cache, which would keep the bytes of smaller ones from DRAM.
     step bytes 50 ncu --csv --log-file "$out/bytes.csv" --print-units base --clock-control none \
         --kernel-name "regex:^(($names)(_[a-z]+)*|conv)_kernel\$" \

@@ -21,7 +21,7 @@ from sdx_kernels.testing.compiling import SHARED_BYTES, Compiled, compile_for
 sys.path.insert(0, str(Path(__file__).parent))
 DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 PRODUCTS = ("conv_kernel", "prototype")  # kernels that multiply matrices
-SPARSE = ("crop_resize",)  # reads single pixels here and there
+SPARSE = ("crop_resize", "noise")  # one reads single pixels here and there, the other next to nothing
 FILTERS = ("upfirdn2d",)  # loads of a plane start at any pixel, its stores do not
 
 
