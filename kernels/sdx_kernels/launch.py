@@ -35,6 +35,7 @@ class Row:
 
 
 _H200 = "measured:NVIDIA H200,triton 3.6,adae41b"
+_H200_TUNED = "measured:NVIDIA H200,triton 3.6,9d159e0"
 _H200_LATER = "measured:NVIDIA H200,triton 3.6,869f473"
 
 # The first row that takes a launch is used.
@@ -54,10 +55,18 @@ TABLE = (
     Row("epilogue_kernel_low_pass", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 2}),
     Row("epilogue_kernel_channels_last", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, size=33, source=_H200_LATER),
     Row("epilogue_kernel_channels_last", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
+    Row(
+        "epilogue_kernel_channels_last_colours",
+        {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64},
+        bits=16,
+        size=33,
+        source=_H200_TUNED,
+    ),
     Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, size=33),
     Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
     Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
     # Strips of rows: 8 values a thread and row; three more rows are read above.
+    Row("strip_kernel", {"STEPS": 32, "SIDE": 8, "BLOCK_C": 64}, warps=2, bits=16, size=33, source=_H200_TUNED),
     Row("strip_kernel", {"STEPS": 32, "SIDE": 16, "BLOCK_C": 64}, size=33),
     Row("strip_kernel", {"STEPS": 32, "SIDE": 32, "BLOCK_C": 32}),
     Row("upfirdn2d_kernel", {"BLOCK_P": 1024, "SIDE": 64, "BLOCK_C": 1}),
@@ -82,6 +91,7 @@ TABLE = (
     ),
     # Columns of a strip: 8 values a thread, of whose filtered rows up to three are under way.
     Row("upfirdn2d_strip_kernel", {"BLOCK_P": 256, "BLOCK_C": 1}, warps=1),
+    Row("upfirdn2d_strip_kernel_channels_last", {"BLOCK_P": 16, "BLOCK_C": 64}, bits=16, size=33, source=_H200_TUNED),
     Row("upfirdn2d_strip_kernel_channels_last", {"BLOCK_P": 32, "BLOCK_C": 64}, warps=8, size=33),
     Row("upfirdn2d_strip_kernel_channels_last", {"BLOCK_P": 32, "BLOCK_C": 32}),
     # Pixels of a result, and planes that share their tables.
