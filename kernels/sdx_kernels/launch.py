@@ -62,7 +62,7 @@ TABLE = (
         size=33,
         source=_H200_TUNED,
     ),
-    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, size=33),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, warps=8, size=33),
     Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
     Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
     # Strips of rows: 8 values a thread and row; three more rows are read above.

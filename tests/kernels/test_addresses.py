@@ -191,3 +191,13 @@ def test_noise_beyond_31_bits(pitch: int | None) -> None:
     expected = NoiseKey(7, index[-1:], 3, offset=2**33 + 1, pitch=pitch).image(31, 32)
     reached = slice(None) if pitch is None else slice(-1, None)  # each row is a program's
     assert torch.equal(got[-1:, :, reached], expected[:, :, reached])
+
+
+def test_pixels_of_a_plane_beyond_31_bits() -> None:
+    rows, columns = 2**16 + 72, 2**15
+    y = _lazy((1, 1, rows, columns), torch.float16)
+    y[..., -1, -20:] = torch.randn(20)
+    rest = None, None, fused.NO_NOISE, None, "linear", 0.2, 1.0, None, None, None, None, None, None, None
+    with _last_program():
+        got = fused.epilogue(y, None, [0, 0], [rows, columns], *rest)[0]
+    assert torch.equal(got[..., -1, -20:], y[..., -1, -20:])

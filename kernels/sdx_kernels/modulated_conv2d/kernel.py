@@ -82,14 +82,18 @@ def epilogue_kernel(
     tile = program % tiles
     lane = tl.arange(0, BLOCK_P)
     if SIDE == 0:
-        pixel = tile * BLOCK_P + lane
-        row = pixel // width
-        column = pixel % width
+        corner = tile.to(tl.int64) * BLOCK_P
+        first = corner // width
+        rest = (corner - first * width).to(tl.int32) + lane  # 32 bits suffice beyond the first row, and divide quicker
+        row = first.to(tl.int32) + rest // width
+        column = rest % width
+        beyond = lane
     else:
         across = (width + SIDE - 1) // SIDE
         row = tile // across * (BLOCK_P // SIDE) + lane // SIDE
         column = tile % across * SIDE + lane % SIDE
-        pixel = row * width + column
+        corner = (tile // across * (BLOCK_P // SIDE)).to(tl.int64) * width + tile % across * SIDE
+        beyond = lane // SIDE * width + lane % SIDE
     valid = (row < height) & (column < width)
     y += n * y_n
     out += n * out_n
@@ -139,7 +143,7 @@ def epilogue_kernel(
         colours += tl.load(rgb_bias + colour, mask=colour < 3, other=0.0)[None, :]
         if HAS_RGB_CLAMP:
             colours = limited(colours, rgb_clamp)
-        place = n * 3 * height * width + pixel[:, None] + colour[None, :].to(tl.int64) * height * width
+        place = n * 3 * height * width + corner + beyond[:, None] + colour[None, :].to(tl.int64) * height * width
         if HAS_SKIP:
             colours += tl.load(skip + place, mask=shown, other=0.0)
         tl.store(image + place, colours, mask=shown)
