@@ -55,10 +55,11 @@ mutate-kernels: $(STAMP) ## Plant faults into the Triton kernels, one at a time,
 	$(BIN)/python tests/kernels/mutate.py
 
 TRITON ?=
-compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6 takes that version, in an environment of its own
+compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6: by that version and its torch, whose compiler is tried too
 	$(if $(TRITON),test -x .venv-triton-$(TRITON)/bin/python || $(PYTHON) -m venv .venv-triton-$(TRITON))
-	$(if $(TRITON),.venv-triton-$(TRITON)/bin/pip install --quiet 'torch>=2.9' 'triton~=$(TRITON).0' numpy)
+	$(if $(TRITON),.venv-triton-$(TRITON)/bin/pip install --quiet 'torch>=2.9' 'triton~=$(TRITON).0' numpy pytest pytest-timeout)
 	for arch in 80 90; do PYTHONPATH=kernels $(if $(TRITON),.venv-triton-$(TRITON),$(VENV))/bin/python tests/kernels/compile_gate.py $$arch || exit 1; done
+	$(if $(TRITON),PYTHONPATH=kernels .venv-triton-$(TRITON)/bin/python -m pytest -q -p no:cacheprovider tests/kernels/test_compile.py)
 
 clean: ## Remove the environment and every build output
 	rm -rf $(VENV) .venv-peers .venv-triton-* rust/target dist
