@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/core/src rust/py/src -name '*.rs' 2>/dev/null)
 
@@ -24,9 +25,9 @@ setup: $(STAMP) ## Virtual environment with sdx installed for development
 demo: $(STAMP) ## Train a student on drawn faces and verify it (under 5 minutes on two cores)
 	$(BIN)/sdx train demo
 
-test: $(STAMP) ## All tests: Rust, then Python with coverage
+test: $(STAMP) ## All tests: Rust, then Python with coverage, in WORKERS=2 processes of one thread each
 	cargo test --quiet --manifest-path rust/Cargo.toml --package sdx-core
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 lint: $(STAMP) ## ruff, mypy --strict, stubtest, clippy, rustfmt
 	$(BIN)/ruff check .

@@ -102,7 +102,7 @@ def _low_pass(filter: Tensor, up: int) -> Tensor:
 
 def _for_each(square: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
     exact = square.to(dtype)
-    taps = exact if torch.equal(exact.float(), square) else square
+    taps = exact if square.is_meta or torch.equal(exact.float(), square) else square
     return taps.expand(channels, 1, -1, -1).contiguous()
 
 
