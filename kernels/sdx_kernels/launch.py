@@ -19,7 +19,6 @@ class Row:
         warps: warps of a program.
         stages: depth of the software pipeline.
         arch: smallest compute capability that takes the row, 80 or 90.
-        until: smallest later one that does not: 12.0 has less shared memory than 9.0.
         bits: largest bits of an element that take the row.
         size: smallest size that takes the row; each op says what it counts.
         source: "static", or "measured:GPU,triton,commit".
@@ -30,7 +29,6 @@ class Row:
     warps: int = 4
     stages: int = 1
     arch: int = 80
-    until: int = 1000
     bits: int = 64
     size: int = 0
     source: str = "static"
@@ -64,8 +62,8 @@ TABLE = (
         size=33,
         source=_H200_TUNED,
     ),
-    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, size=33),
-    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}, bits=16),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 32}),
     Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
     # Strips of rows: 8 values a thread and row; three more rows are read above.
     Row("strip_kernel", {"STEPS": 32, "SIDE": 8, "BLOCK_C": 64}, warps=2, bits=16, size=33, source=_H200_TUNED),
@@ -124,23 +122,11 @@ TABLE = (
     # COLUMNS wide: with more values a row than that, the logits are computed once for every such part.
     Row(
         "prototype_loss_kernel",
-        {"BLOCK_M": 64, "BLOCK_N": 256, "BLOCK_K": 64},
+        {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 64},
         warps=8,
         stages=3,
         arch=90,
-        until=100,
         bits=16,
-        source=_H200,
-    ),
-    Row(
-        "prototype_loss_backward_kernel",
-        {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 64, "COLUMNS": 512},
-        warps=8,
-        stages=3,
-        arch=90,
-        until=100,
-        bits=16,
-        size=257,
         source=_H200,
     ),
     Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 32}, warps=8, stages=3, bits=16),
@@ -175,7 +161,7 @@ def config(kernel: str, *, size: int, bits: int, arch: int) -> Row:
         LookupError: for a kernel that is not in the table.
     """
     for row in TABLE:
-        if row.kernel == kernel and size >= row.size and bits <= row.bits and row.arch <= arch < row.until:
+        if row.kernel == kernel and size >= row.size and bits <= row.bits and row.arch <= arch:
             return row
     raise LookupError(f"{kernel}: no row of the launch table takes size={size}, bits={bits}, arch={arch}")
 
