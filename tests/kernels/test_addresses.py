@@ -12,11 +12,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from sdx_kernels import bias_act, crop_resize, embedding_loss_gradient, launch, upfirdn2d
+from sdx_kernels import NoiseKey, bias_act, crop_resize, embedding_loss_gradient, launch, upfirdn2d
 from sdx_kernels.channelwise import channelwise
 from sdx_kernels.crop_resize import autograd as crops
 from sdx_kernels.embedding_loss import autograd as losses
 from sdx_kernels.modulated_conv2d import fused
+from sdx_kernels.noise import drawn
 
 pytestmark = pytest.mark.usefixtures("_lazy_memory")
 _NO_RESERVE = 0x4000  # of Linux; Python 3.11 has no name for it
@@ -156,3 +157,37 @@ def test_a_convolution_beyond_31_bits() -> None:
     reached = got != 0
     assert reached.flatten()[-20:].all()
     assert ((got - expected) * reached).abs().max() < 2e-2
+
+
+@pytest.mark.parametrize(
+    "shape", [(IMAGES, 2, 32, 16), (1, 2, 2**15 + 72, 2**15)], ids=["offset of an image", "offset of a row"]
+)
+def test_a_strip_after_a_convolution_beyond_31_bits(shape: tuple[int, int, int, int]) -> None:
+    n, channels, height, width = shape
+    y = _lazy((n, height, width, channels), torch.float16).permute(0, 3, 1, 2)
+    assert y.numel() > 2**31
+    taps = torch.tensor([0.5, 1.0, -0.25, 0.75, 1.0, 0.25, 0.5, -0.5])
+    y[-1, :, -32:, -16:] = torch.randn(channels, 32, 16)
+    none = None, None, fused.NO_NOISE, None, "linear", 0.2, 1.0, None, None, None, None, None, None, None
+    with _last_program():
+        result = fused.epilogue(y, taps, [1, 1], [height, width], *none)[0]
+    got = result[-1:, :, -32:, -16:].float()
+    part = torch.nn.functional.pad(y[-1:, :, -32:, -16:].float(), (1, 2, 1, 2))
+    square = torch.outer(taps[:4], taps[4:]).expand(channels, 1, 4, 4)
+    expected = torch.nn.functional.conv2d(part, square, groups=channels)
+    assert bool((got[..., -1, -8:] != 0).all())
+    # What the last program did not reach is nought, and the part's own first rows and columns lack their neighbours.
+    assert (((got - expected) * (got != 0))[..., 1:, 1:]).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize("pitch", [None, 40])
+def test_noise_beyond_31_bits(pitch: int | None) -> None:
+    index = _lazy((2**21 + 2**17,), torch.int64)
+    index[-1] = 2**40 + 5
+    key = NoiseKey(7, index, 3, offset=2**33 + 1, pitch=pitch)
+    with _last_program():
+        got = drawn(key, 31, 32)
+    assert got.numel() > 2**31
+    expected = NoiseKey(7, index[-1:], 3, offset=2**33 + 1, pitch=pitch).image(31, 32)
+    reached = slice(None) if pitch is None else slice(-1, None)  # each row is a program's
+    assert torch.equal(got[-1:, :, reached], expected[:, :, reached])

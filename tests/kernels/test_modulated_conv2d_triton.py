@@ -95,7 +95,10 @@ def test_the_registered_ops_keep_their_promises() -> None:
     follows = dcoef, *no_noise, bias, "relu", 0.2, 1.0, 0.5, styles
     torch.library.opcheck(ops.styled_conv.default, (y, torch.randn(3, 3, 3, 3), 1, 1, *follows))
     colours = torch.randn(3, 3), styles, bias, None, 1.0
-    torch.library.opcheck(ops.styled_epilogue.default, (y, torch.rand(2, 2), [1, 1], [4, 5], *follows, *colours))
+    for after, rest in ((styles, colours), (None, colours), (styles, (None,) * 5)):
+        given = y, torch.rand(2, 2), [1, 1], [4, 5], *follows[:-1], after, *rest
+        torch.library.opcheck(ops.styled_epilogue.default, given)
+    torch.library.opcheck(ops.noise.default, (torch.arange(2), torch.ones(1), 7, 2**31, 3, 5, 4, 5, 9))
 
 
 def test_float16_holds_large_weights_and_styles() -> None:
@@ -218,10 +221,11 @@ def test_the_cost_is_what_the_kernels_move(up: int, colours: bool, own: bool) ->
         assert loads == loads_of_convolution(shape, torch.float32, **options)
         assert len(parts) == up**2
         convolved = loads
-    if recording.launches["epilogue_kernel"]:
+    after = [launch for launch in recording.each if launch.kernel in ("epilogue_kernel", "strip_kernel")]
+    assert len(after) == (not own or up == 2 or colours)
+    if after:
         written = n * outputs * (height if up == 1 else 2 * height + 1) * (width if up == 1 else 2 * width + 1) * 4
-        moved = recording.of("epilogue_kernel").bytes()
-        assert expected.bytes_kernel == convolved + written + moved + drawn
+        assert expected.bytes_kernel == convolved + written + after[0].bytes() + drawn
     assert expected.launches == len(recording.each) + (not own)
     assert expected.flops >= 2 * 9 * n * inputs * outputs * height * width
     assert expected.bytes_min < expected.bytes_kernel

@@ -163,7 +163,7 @@ def _activation(act: str, alpha: float) -> str:
 
 @epilogue.register_fake
 def _(y: Tensor, low_pass: Tensor | None, pads: Any, size: Sequence[int], *rest: Any) -> tuple[Tensor, Tensor]:
-    return _allocate(y, size, rest[8] is not None)
+    return _allocate(y, size, rest[9] is not None)
 
 
 def _allocate(y: Tensor, size: Sequence[int], colours: bool) -> tuple[Tensor, Tensor]:

@@ -60,8 +60,9 @@ def tiles_of(
     if is_strip:
         name = "strip_kernel"
     else:
-        name = "epilogue_kernel" + ("_channels_last" if is_pixelwise else "")
-        name += "_low_pass" if low_pass_rank else "_colours" if colours and is_pixelwise else ""
+        # Colours are a matrix product over channels: it takes 16 of them at least, wherever they lie.
+        name = "epilogue_kernel" + ("_channels_last" if is_pixelwise or colours else "")
+        name += "_low_pass" if low_pass_rank else "_colours" if colours else ""
     row = launch.config(name, size=channels, bits=bits, arch=arch)
     blocks = -(-channels // row.blocks["BLOCK_C"])
     chunks = blocks if colours else 1

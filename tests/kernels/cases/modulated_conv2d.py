@@ -10,12 +10,16 @@ from torch import Tensor
 
 from cases import HALF_AND_FULL, Case, normal
 from sdx_kernels import NoiseKey, launch, modulated_conv2d
+from sdx_kernels.modulated_conv2d import tiles
 
 BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+SLOPING = torch.tensor([1.0, 3.0, 2.0, -0.5]) / 8  # a sequence turned round is another one
+SQUARE = torch.tensor([[1.0, 2.0, 0.0, 1.0], [0.0, 3.0, 1.0, 2.0], [2.0, 0.5, -1.0, 1.0], [1.0, 0.0, 1.0, 4.0]]) / 16
 SKEWED = torch.tensor([[1.0, 2.0, -1.0], [0.5, 4.0, 1.0]]) / 8
 INDEX = torch.tensor([3, 2**40])
 LIBRARY = {"epilogue_kernel": 2}  # of x by its styles, and of what the convolution gives
 NOISE = {"noise_kernel": 1}
+STRIP = {"epilogue_kernel": 1, "strip_kernel": 1}  # the latter with the low-pass of an upsampling
 OWN = {"epilogue_kernel": 1, "conv_kernel": 1}
 # The lengths are odd, and 129 channels are more than a block of any kernel.
 WIDE = {"inputs": 33, "outputs": 129, "height": 3, "width": 5}
@@ -47,7 +51,8 @@ def _call(own: bool = False, noise: str | None = None, **options: Any) -> Any:
             side = x.shape[2] * options.get("up", 1), x.shape[3] * options.get("up", 1)
             given = normal(2, 1, *side, seed=5, dtype=torch.float32, grad=False).to(x.device)
         moved = {key: value.to(x.device) if isinstance(value, Tensor) else value for key, value in options.items()}
-        with mock.patch.object(launch, "TABLE", tuple(table)):
+        # Whole strips, however small the image.
+        with mock.patch.object(launch, "TABLE", tuple(table)), mock.patch.object(tiles, "_PROGRAMS", 1):
             return modulated_conv2d(x, weight, styles, bias=bias, noise=given, impl=impl, **moved)
 
     return call
@@ -75,8 +80,8 @@ CASES = [
     *(
         _forward(
             f"{'own' if own else 'library'}-up",
-            {"epilogue_kernel": 2, "conv_kernel": 4} if own else LIBRARY,
-            _call(own, "tensor", up=2, padding=1, filter=BINOMIAL, act="lrelu", flip_weight=False),
+            STRIP | ({"conv_kernel": 4} if own else {}),
+            _call(own, "tensor", up=2, padding=1, filter=SLOPING, act="lrelu", flip_weight=False),
         )
         for own in (False, True)
     ),
@@ -87,10 +92,17 @@ CASES = [
     _forward(
         "own-roi", {"epilogue_kernel": 2, "conv_kernel": 1} | NOISE, _call(True, "key", padding=1, roi=(2, 3, 8, 7))
     ),
-    _forward(
-        "library-up-roi",
-        LIBRARY | NOISE,
-        _call(False, "key", padding=1, up=2, filter=BINOMIAL, roi=(5, 1, 13, 9), act="relu"),
+    _forward("library-roi", LIBRARY, _call(False, "tensor", padding=1, roi=(2, 3, 8, 7), act="lrelu")),
+    _forward("library-up3-strip", STRIP, _call(False, up=3, filter=SLOPING, padding=2)),
+    _forward("library-up-nchw", LIBRARY, _call(False, up=2, filter=SLOPING, padding=1, clamp=0.9), False),
+    _forward("library-up-square", LIBRARY, _call(False, up=2, filter=SQUARE, padding=1, act="lrelu")),
+    *(
+        _forward(
+            f"library-up-roi-{noise}",
+            STRIP | (NOISE if noise == "key" else {}),
+            _call(False, noise, padding=1, up=2, filter=SLOPING, roi=(5, 1, 13, 9), act="relu"),
+        )
+        for noise in ("key", "tensor")
     ),
     *(
         Case(

@@ -8,11 +8,12 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from cases import Case, normal
+from cases import HALF_AND_FULL, Case, normal
 from sdx_kernels import NoiseKey, PackedWeight, Rgb, launch, styled_layer
 from sdx_kernels.modulated_conv2d import tiles
 
-BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+SLOPING = torch.tensor([1.0, 3.0, 2.0, -0.5]) / 8  # turned round it is another one
+SQUARE = torch.tensor([[1.0, 2.0, 0.0], [0.0, 3.0, 1.0]]) / 4
 
 
 def _make(inputs: int, outputs: int) -> Any:
@@ -25,12 +26,12 @@ def _make(inputs: int, outputs: int) -> Any:
     return make
 
 
-def _call(own: bool, up: int, noise: bool, colours: bool, clamp: float | None) -> Any:
+def _call(own: bool, up: int, noise: bool, colours: bool, clamp: float | None, taps: Tensor = SLOPING) -> Any:
     table = [row for row in launch.TABLE if row.kernel != "modulated_conv2d"]
     table.insert(0, launch.Row("modulated_conv2d", {"IMPLICIT": int(own)}))
 
     def call(x: Tensor, weight: Tensor, styles: Tensor, bias: Tensor, *rest: Tensor, impl: str) -> Any:
-        packed = PackedWeight.of(weight, up=up, filter=BINOMIAL.to(x.device) if up > 1 else None, dtype=x.dtype)
+        packed = PackedWeight.of(weight, up=up, filter=taps.to(x.device) if up > 1 else None, dtype=x.dtype)
         n, side = len(x), (up * x.shape[2], up * x.shape[3])
         image = normal(n, 3, *side, seed=20, dtype=weight.dtype, grad=False).to(x.device)
         rgb = Rgb(rest[1], rest[2] / len(weight) ** 0.5, weight.new_tensor([0.1, 0.2, -0.3]), image, clamp)
@@ -47,7 +48,8 @@ def _call(own: bool, up: int, noise: bool, colours: bool, clamp: float | None) -
                 rgb=rgb if colours else None,
                 impl=impl,
             )
-        return (y,) if image_after is None else (y, image_after)
+        # The colours are a product in the format of x.
+        return (y,) if image_after is None else (y, image_after.to(x.dtype))
 
     return call
 
@@ -61,12 +63,14 @@ CASES = [
         launches,
         None,
         halo=1.35,  # a tile of a convolution reads its borders and the weight anew
-        dtypes=(torch.float32,),
+        dtypes=HALF_AND_FULL,
     )
     for name, sizes, options, launches in (
         ("library", (5, 7), (False, 1, True, True, None), {"epilogue_kernel": 1, "noise_kernel": 1}),
         ("library-129", (3, 129), (False, 1, False, True, 0.7), {"epilogue_kernel": 1}),
         ("library-up", (5, 63), (False, 2, True, True, 0.7), {"epilogue_kernel": 1, "noise_kernel": 1}),
+        ("library-of-one-channel", (1, 5), (False, 2, False, True, None), {"epilogue_kernel": 1}),
+        ("library-up-square", (5, 7), (False, 2, False, False, None, SQUARE), {"epilogue_kernel": 1}),
         ("library-strip", (5, 63), (False, 2, True, False, 0.7), {"strip_kernel": 1, "noise_kernel": 1}),
         ("own", (5, 100), (True, 1, True, False, None), {"conv_kernel": 1, "noise_kernel": 1}),
         (
