@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 STAMP := $(VENV)/.installed
 SOURCES := pyproject.toml rust/Cargo.toml rust/Cargo.lock $(shell find rust/core/src rust/py/src -name '*.rs' 2>/dev/null)
 
@@ -24,9 +25,9 @@ setup: $(STAMP) ## Virtual environment with sdx installed for development
 demo: $(STAMP) ## Train a student on drawn faces and verify it (under 5 minutes on two cores)
 	$(BIN)/sdx train demo
 
-test: $(STAMP) ## All tests: Rust, then Python with coverage
+test: $(STAMP) ## All tests: Rust, then Python with coverage, in WORKERS=2 processes of one thread each
 	cargo test --quiet --manifest-path rust/Cargo.toml --package sdx-core
-	$(BIN)/python -m pytest --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 lint: $(STAMP) ## ruff, mypy --strict, stubtest, clippy, rustfmt
 	$(BIN)/ruff check .
@@ -55,10 +56,11 @@ mutate-kernels: $(STAMP) ## Plant faults into the Triton kernels, one at a time,
 	$(BIN)/python tests/kernels/mutate.py
 
 TRITON ?=
-compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6 takes that version, in an environment of its own
+compile-gate: $(STAMP) ## Compile every kernel for sm_80 and sm_90; TRITON=3.6: by that version and its torch, whose compiler is tried too
 	$(if $(TRITON),test -x .venv-triton-$(TRITON)/bin/python || $(PYTHON) -m venv .venv-triton-$(TRITON))
-	$(if $(TRITON),.venv-triton-$(TRITON)/bin/pip install --quiet 'torch>=2.9' 'triton~=$(TRITON).0' numpy)
+	$(if $(TRITON),.venv-triton-$(TRITON)/bin/pip install --quiet 'torch>=2.9' 'triton~=$(TRITON).0' numpy pytest pytest-timeout)
 	for arch in 80 90; do PYTHONPATH=kernels $(if $(TRITON),.venv-triton-$(TRITON),$(VENV))/bin/python tests/kernels/compile_gate.py $$arch || exit 1; done
+	$(if $(TRITON),PYTHONPATH=kernels .venv-triton-$(TRITON)/bin/python -m pytest -q -p no:cacheprovider tests/kernels/test_compile.py)
 
 clean: ## Remove the environment and every build output
 	rm -rf $(VENV) .venv-peers .venv-triton-* rust/target dist

@@ -62,8 +62,8 @@ TABLE = (
         size=33,
         source=_H200_TUNED,
     ),
-    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 64}, warps=8, size=33),
-    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 128, "SIDE": 16, "BLOCK_C": 32}, bits=16),
+    Row("epilogue_kernel_channels_last_colours", {"BLOCK_P": 64, "SIDE": 16, "BLOCK_C": 32}),
     Row("epilogue_kernel_channels_last_low_pass", {"BLOCK_P": 256, "SIDE": 16, "BLOCK_C": 16}, warps=8),
     # Strips of rows: 8 values a thread and row; three more rows are read above.
     Row("strip_kernel", {"STEPS": 32, "SIDE": 8, "BLOCK_C": 64}, warps=2, bits=16, size=33, source=_H200_TUNED),
@@ -120,6 +120,15 @@ TABLE = (
     ),
     # Rows by prototypes, and chunks of 64 or 128 bytes of their values. The gradient of a row block stays in registers,
     # COLUMNS wide: with more values a row than that, the logits are computed once for every such part.
+    Row(
+        "prototype_loss_kernel",
+        {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 64},
+        warps=8,
+        stages=3,
+        arch=90,
+        bits=16,
+        source=_H200,
+    ),
     Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 32}, warps=8, stages=3, bits=16),
     Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=8, stages=2),
     *(
@@ -152,7 +161,7 @@ def config(kernel: str, *, size: int, bits: int, arch: int) -> Row:
         LookupError: for a kernel that is not in the table.
     """
     for row in TABLE:
-        if row.kernel == kernel and size >= row.size and bits <= row.bits and arch >= row.arch:
+        if row.kernel == kernel and size >= row.size and bits <= row.bits and row.arch <= arch:
             return row
     raise LookupError(f"{kernel}: no row of the launch table takes size={size}, bits={bits}, arch={arch}")
 

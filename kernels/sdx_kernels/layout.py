@@ -19,11 +19,12 @@ def wide(*tensors: Tensor) -> torch.dtype:
     return dtype
 
 
+_WITH_AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # torch.amp.is_autocast_available stops torch 2.11's compiler
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which products keep their operands' precision: autocast would take them in half."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
+    return torch.autocast(device.type, enabled=False) if device.type in _WITH_AUTOCAST else nullcontext()
 
 
 def order_of(image: Tensor) -> torch.memory_format:

@@ -9,6 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+with torch.device("cpu"):
+    # torch keeps the functions that a device context concerns as they are when it first meets one, for ever.
+    torch.empty(0)
+
 
 def _poisoned(allocate: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def poisoned(*args: Any, **kwargs: Any) -> Tensor:

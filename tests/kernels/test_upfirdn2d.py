@@ -73,7 +73,8 @@ CASES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_loops(case: dict[str, Any], dtype: torch.dtype, device: torch.device) -> None:
     x = torch.randn(2, 3, 7, 5).to(device, dtype)
-    got = upfirdn2d(x, **case)
+    there = {key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in case.items()}
+    got = upfirdn2d(x, **there)
     assert got.dtype == dtype
     tolerances.check("upfirdn2d", got.cpu(), _oracle(x, **case))
 
