@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import tolerances
-from sdx_kernels import KernelError, PackedWeight, Rgb, modulated_conv2d, styled_layer
+from sdx_kernels import KernelError, NoiseKey, PackedWeight, Rgb, modulated_conv2d, styled_layer
 
 BINOMIAL = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
 
@@ -144,3 +144,41 @@ def test_x_has_the_dtype_of_the_packed_weight() -> None:
     packed = PackedWeight.of(p["weight"], dtype=torch.float16)
     with pytest.raises(KernelError, match=r"expected x in torch\.float16 as packed, got torch\.float32"):
         styled_layer(p["x"], packed, packed.dcoef(p["styles"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("x", (3, 5, 4, 4), r"expected x \[N, 6, H, W\], got \[3, 5, 4, 4\]"),
+        ("dcoef", (3, 4), r"expected dcoef \[3, 5\], got \[3, 4\]"),
+        ("noise", (2, 1, 4, 4), r"expected noise \[4, 4\] or \[1, 1, 4, 4\] or \[3, 1, 4, 4\], got \[2, 1, 4, 4\]"),
+        ("bias", (6,), r"expected bias \[5\], got \[6\]"),
+        ("next", (3, 6), r"expected next_styles \[3, 5\], got \[3, 6\]"),
+        ("rgb_weight", (5, 3), r"expected rgb\.weight \[3, 5\], got \[5, 3\]"),
+        ("rgb_styles", (1, 5), r"expected rgb\.styles \[3, 5\], got \[1, 5\]"),
+        ("rgb_bias", (1,), r"expected rgb\.bias \[3\], got \[1\]"),
+        ("image", (3, 3, 2, 2), r"expected rgb\.image \[3, 3, 4, 4\], got \[3, 3, 2, 2\]"),
+    ],
+)
+@pytest.mark.parametrize("impl", ["reference", "triton"])
+def test_a_shape_that_does_not_fit_is_named(impl: Any, name: str, shape: tuple[int, ...], message: str) -> None:
+    p = _layer()
+    p["dcoef"] = torch.rand(3, 5)
+    p[name] = torch.rand(shape)
+    with pytest.raises(KernelError, match=message):
+        styled_layer(
+            p["x"], PackedWeight.of(p["weight"]), p["dcoef"], noise=p["noise"], bias=p["bias"], next_styles=p["next"],
+            rgb=Rgb(p["rgb_weight"], p["rgb_styles"], p["rgb_bias"], p["image"]), impl=impl,
+        )  # fmt: skip
+
+
+def test_a_key_or_colours_that_do_not_fit_are_named() -> None:
+    p = _layer()
+    packed, dcoef = PackedWeight.of(p["weight"]), torch.rand(3, 5)
+    with pytest.raises(KernelError, match=r"the noise key's index \[3\], got \[2\]"):
+        styled_layer(p["x"], packed, dcoef, noise=NoiseKey(1, torch.arange(2), 3))
+    with pytest.raises(KernelError, match=r"int64 index, got torch\.int32"):
+        styled_layer(p["x"], packed, dcoef, noise=NoiseKey(1, torch.arange(3, dtype=torch.int32), 3))
+    elsewhere = Rgb(p["rgb_weight"].to("meta"), p["rgb_styles"], p["rgb_bias"])
+    with pytest.raises(KernelError, match=r"expected rgb\.weight on cpu as x, got meta"):
+        styled_layer(p["x"], packed, dcoef, rgb=elsewhere)

@@ -53,7 +53,7 @@ def styled_layer(
 
     Raises:
         KernelError: for an activation or gain that cannot be taken into the scale, a dtype that is not the packed
-            one's, tensors on several devices, or Triton where it cannot run.
+            one's, shapes that do not fit, tensors on several devices, or Triton where it cannot run.
     """
     triton = dispatch.runs_triton(
         "styled_layer",
@@ -64,6 +64,7 @@ def styled_layer(
         noise=noise.index if isinstance(noise, NoiseKey) else noise,
         bias=bias,
         next_styles=next_styles,
+        **({} if rgb is None else {f"rgb.{name}": getattr(rgb, name) for name in _COLOURS}),
     )
     outer = DEFAULT_GAIN.get(act, 1.0) if gain is None else gain
     if act not in HOMOGENEOUS or not outer > 0:
@@ -72,6 +73,7 @@ def styled_layer(
         )
     if x.dtype != packed.weight.dtype:
         raise dispatch.KernelError(f"styled_layer: expected x in {packed.weight.dtype} as packed, got {x.dtype}")
+    _check_shapes(x, packed, dcoef, noise, bias, next_styles, rgb)
     arguments.number("styled_layer", "gain", outer)
     clamp = arguments.limit("styled_layer", clamp)
     run = styled_layer_triton if triton else _styled_layer_reference
@@ -79,6 +81,43 @@ def styled_layer(
         y, image = run(x, packed, dcoef, noise, bias, act, outer, clamp, next_styles, rgb)
     dispatch.checked("styled_layer", y, *(() if image is None else (image,)))
     return y, image
+
+
+_COLOURS = ("weight", "styles", "bias", "image")
+
+
+def _check_shapes(
+    x: Tensor,
+    packed: PackedWeight,
+    dcoef: Tensor,
+    noise: Tensor | NoiseKey | None,
+    bias: Tensor | None,
+    next_styles: Tensor | None,
+    rgb: Rgb | None,
+) -> None:
+    outputs, inputs = packed.square_sum.shape
+    if x.ndim != 4 or x.shape[1] != inputs:
+        raise dispatch.KernelError(f"styled_layer: expected x [N, {inputs}, H, W], got {list(x.shape)}")
+    n, side = len(x), [packed.up * length for length in x.shape[2:]]
+    given: list[tuple[str, Tensor | None, list[list[int]]]] = [
+        ("dcoef", dcoef, [[n, outputs]]),
+        ("bias", bias, [[outputs]]),
+        ("next_styles", next_styles, [[n, outputs]]),
+    ]
+    if isinstance(noise, NoiseKey):
+        noise.row(side[1])
+        if noise.index.dtype != torch.int64:
+            raise dispatch.KernelError(f"styled_layer: expected a noise key with int64 index, got {noise.index.dtype}")
+        given.append(("the noise key's index", noise.index, [[n]]))
+    else:
+        given.append(("noise", noise, [side, [1, 1, *side], [n, 1, *side]]))
+    if rgb is not None:
+        wanted = [3, outputs], [n, outputs], [3], [n, 3, *side]
+        given += [(f"rgb.{name}", getattr(rgb, name), [shape]) for name, shape in zip(_COLOURS, wanted, strict=True)]
+    for name, tensor, shapes in given:
+        if tensor is not None and list(tensor.shape) not in shapes:
+            said = " or ".join(map(str, shapes))
+            raise dispatch.KernelError(f"styled_layer: expected {name} {said}, got {list(tensor.shape)}")
 
 
 def _styled_layer_reference(
