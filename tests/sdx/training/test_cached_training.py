@@ -21,7 +21,7 @@ from sdx.weights.metadata import Origin
 
 DRAWN = {"source": "simface", "source.size": "64", "images": "96", "batch": "16", "precision": "fp32", "device": "cpu"}
 TRAINED = DRAWN | {"source": "cache", "source.size": "none", "images": "192", "eval": "none", "baselines": "false"}
-TRAINED |= {"held_out": "4", "validate_every": "96", "checkpoint_every": "none", "log_every": "16"}
+TRAINED |= {"held_out": "16", "validate_every": "96", "checkpoint_every": "none", "log_every": "16"}
 
 
 def _config(keys: dict[str, str]) -> config.RunConfig:
@@ -54,15 +54,12 @@ def test_equals_training_with_the_live_teacher(
     draw = CacheSource.draw
     monkeypatch.setattr(CacheSource, "draw", lambda self, index: replace(draw(self, index), target=None))
     live = _trained(cache | {"teacher": "simface-teacher"}, tmp_path / "live")
-    assert cached[0] == named[0]
+    # To the bit, for all batches were of one size, if not of the same faces.
+    assert cached[0] == named[0] == live[0]
     assert [name for name, value in cached[1].items() if not torch.equal(value, named[1][name])] == []
-    # The teacher's batches were other ones: sums in another order.
-    for one, other in zip(cached[0], live[0], strict=True):
-        assert one[:2] == other[:2]
-        assert one[2:] == pytest.approx(other[2:], abs=1e-4)
-    assert all((value - live[1][name]).abs().max() < 1e-3 for name, value in cached[1].items())
+    assert [name for name, value in cached[1].items() if not torch.equal(value, live[1][name])] == []
     other = _trained(cache | {"teacher": "simface-teacher", "seed": "1"}, tmp_path / "other")
-    assert other[0][0][2:] != pytest.approx(live[0][0][2:], abs=1e-4)  # the tolerance tells runs apart
+    assert other[0][0] != live[0][0]
 
 
 def test_no_teacher_pass_runs(cache: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
