@@ -42,21 +42,23 @@ C = TypeVar("C", bound=Settings)
 S = TypeVar("S", bound=Section)
 
 
-SOURCES = ("simface", "simface-labelled", "stylegan2", "folder")
+SOURCES = ("simface", "simface-labelled", "stylegan2", "folder", "cache")
 """Built-in kinds of sources."""
 
 
 class SourceConfig(Section):
-    """Where faces come from: `simface`, `simface-labelled`, `stylegan2`, `folder`, or a class as `module:Name`."""
+    """Where faces come from: a name of `SOURCES`, or a class as `module:Name`."""
 
     kind: str = "simface"
-    path: str | None = Field(None, description="folder or zip of images (kind folder)")
+    path: str | None = Field(
+        None, description="folder or zip of images (kind folder), folder of sdx cache (kind cache)"
+    )
     frame: Frame = "aligned"
     size: int | None = Field(
         None,
         ge=16,
         le=1024,
-        description="side of a face in pixels; None = 64 rendered, 128 from files, a generator's own",
+        description="side of a face in pixels; None = 64 rendered, 128 from files, a generator's or a cache's own",
     )
     generator: str = Field("simface-64", description="generator file or built-in name (kind stylegan2), or random-256")
     psi: float = Field(1.0, ge=-2, le=2, description="truncation of w, 1 = none (kind stylegan2)")
@@ -185,10 +187,13 @@ class RunConfig(Settings):
             raise ValueError(
                 f"images: expected at least one batch of {self.batch}, got {self.images}; give another batch="
             )
-        if self.teacher is None and self.loss.kind != "margin" and ":" not in self.loss.kind:
+        has_targets = self.teacher is not None or self.source.kind == "cache"
+        if not has_targets and self.loss.kind != "margin" and ":" not in self.loss.kind:
             raise ValueError(f"teacher: loss {self.loss.kind} needs a teacher; give teacher=MODEL or loss=margin")
         if self.teacher is None and self.sampler.reliability > 0:
             raise ValueError("sampler.reliability: is the teacher's; give teacher=MODEL or sampler.reliability=0")
+        if self.augment.flip and self.source.kind == "cache":
+            raise ValueError("augment.flip: a cache has no embeddings of mirror images; give augment.flip=false")
         if self.sampler.steer not in ("mean", "hardest", *names):
             raise ValueError(
                 f"sampler.steer: expected mean, hardest or one of {', '.join(names)}, got {self.sampler.steer}"
@@ -243,14 +248,12 @@ def load(path: Path, kind: type[C]) -> C:
     return validate(_with_none(values, kind), kind)
 
 
-def differences(old: C, new: C) -> list[str]:
-    """Return one line for each key that differs and may not change on resume."""
+def differences(old: C, new: C, where: str = "the run folder") -> list[str]:
+    """Return one line for each key that differs from the old value, in ``where``, and may not change on resume."""
     a, b = dict(_flatten(old.decisive())), dict(_flatten(new.decisive()))
     keys = [key for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
     return [
-        f"{key}: {a.get(key)} in the run folder, {b.get(key)} now"
-        for key in keys
-        if key.split(".")[0] not in new.may_change
+        f"{key}: {a.get(key)} in {where}, {b.get(key)} now" for key in keys if key.split(".")[0] not in new.may_change
     ]
 
 

@@ -17,6 +17,8 @@ from sdx.precision import FULL, Policy
 from sdx.slices import over_slices
 from sdx.types import Frame, InputSpec
 from sdx.weights import registry
+from sdx.weights.licence import UNKNOWN
+from sdx.weights.metadata import Origin
 from sdx.weights.registry import LoadedModel
 
 SLICE = 64
@@ -120,3 +122,10 @@ def build(reference: str, *, device: torch.device | str = "cpu", policy: Policy 
 def exact(teacher: Embedder) -> Embedder:
     """Return the teacher in float32, for figures that are to be compared; a user's own embedder is what it is."""
     return Teacher(teacher.model) if isinstance(teacher, Teacher) else teacher
+
+
+def origins(teacher: Embedder) -> list[Origin]:
+    """Return a teacher, and where it comes from, as links of the chain that a student comes from."""
+    licence = getattr(teacher, "licence", UNKNOWN)
+    own = Origin(role="teacher", name=teacher.name, licence=licence, sha256=teacher.sha256)
+    return [own, *getattr(teacher, "provenance", ())]

@@ -120,6 +120,7 @@ def test_help_lists_recipes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 def test_options_are_these_and_no_more() -> None:
     assert sorted(cli.cli.commands) == [
+        "cache",
         "calibrate",
         "embed",
         "eval",

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from sdx.cli.cache import cache
 from sdx.cli.calibrate import calibrate
 from sdx.cli.embed import embed
 from sdx.cli.eval_scores import eval_scores
@@ -28,6 +29,7 @@ def cli() -> None:
 
 
 cli.add_command(train)
+cli.add_command(cache)
 cli.add_command(embed)
 cli.add_command(evaluate)
 cli.add_command(eval_scores)

@@ -40,7 +40,7 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
     eval_every (counts in images, none = off), or any dotted key that --dry-run shows. The same command with the same
     --run-dir resumes.
     """
-    config = _configure(arguments)
+    config = configure(arguments)
     if dry_run:
         _print_forecast(config)
         return
@@ -54,9 +54,7 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
     curve.write(tracking.read(folder / "metrics.jsonl"), folder / "curve.png")
     grid.write(summary.samples, folder / "samples.png")
     click.echo(f"{summary.images_seen} images in {summary.seconds:.0f} s; students and pictures in {folder}")
-    if summary.skipped:
-        names = ", ".join(summary.skipped[:5]) + (", ..." if len(summary.skipped) > 5 else "")
-        click.echo(f"{len(summary.skipped)} unreadable images were skipped: {names}", err=True)
+    say_skipped(summary.skipped)
     if summary.outcome.rows:
         Console(width=None if sys.stdout.isatty() else 120).print(_table(summary.outcome.rows))
     for name, share in summary.outcome.gap_closed.items():
@@ -65,7 +63,8 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
         click.echo(f"remark: {remark}")
 
 
-def _configure(arguments: Sequence[str]) -> configuration.RunConfig:
+def configure(arguments: Sequence[str]) -> configuration.RunConfig:
+    """Return the configuration that a recipe's name and assignments mean; raises ConfigError for unknown ones."""
     name, assignments = split(arguments)
     return configuration.override(recipes.get(name or "demo"), assignments)
 
@@ -77,6 +76,13 @@ def split(arguments: Sequence[str]) -> tuple[str | None, dict[str, str]]:
         raise ConfigError(f"expected one recipe and key=value pairs, got {' and '.join(names)}")
     assignments = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     return (names[0] if names else None), assignments
+
+
+def say_skipped(skipped: Sequence[str]) -> None:
+    """Name the first of the images that could not be read, if there were any."""
+    if skipped:
+        names = ", ".join(skipped[:5]) + (", ..." if len(skipped) > 5 else "")
+        click.echo(f"{len(skipped)} unreadable images were skipped: {names}", err=True)
 
 
 def next_folder(recipe: str) -> Path:

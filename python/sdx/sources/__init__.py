@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast, runtime_checkable
+from typing import Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,12 +12,26 @@ from sdx.config import SOURCES, SourceConfig
 from sdx.devices import CPU
 from sdx.errors import ConfigError
 from sdx.precision import FULL, Policy
+from sdx.sources.cache import CacheSource
 from sdx.sources.folder import FolderSource
 from sdx.sources.renderer import LabelledRendererSource, RendererSource
 from sdx.sources.stylegan2 import StyleGAN2Source
 from sdx.types import HELD_OUT, Batch, Frame, Proposal, Random
+from sdx.weights.metadata import Origin
 
-__all__ = ["IndexSource", "LatentSource", "Source", "build", "by_number", "draw", "held_out", "samples", "strips"]
+__all__ = [
+    "CacheSource",
+    "IndexSource",
+    "LatentSource",
+    "Source",
+    "build",
+    "by_number",
+    "draw",
+    "held_out",
+    "origin",
+    "samples",
+    "strips",
+]
 
 RENDERED, FROM_FILES = 64, 128
 """Side of a face in pixels where the configuration gives none."""
@@ -99,6 +113,12 @@ def build(
             if config.path is None:
                 raise ConfigError("source.path: expected a folder or zip of images, got none; give source=PATH")
             return FolderSource(config.path, config.frame, config.size or FROM_FILES, config.corrupt, random)
+        case "cache":
+            if config.path is None:
+                raise ConfigError(
+                    "source.path: expected a folder that sdx cache wrote, got none; give source.path=FOLDER"
+                )
+            return CacheSource(config.path, config.size, random)
         case kind if ":" in kind:
             made = plugins.load(kind)(config, random)
             if not isinstance(made, LatentSource | IndexSource):
@@ -112,6 +132,14 @@ def draw(source: LatentSource | IndexSource, proposal: Proposal) -> Batch:
     if proposal.latent is None:
         return cast(IndexSource, source).draw(proposal.index)
     return cast(LatentSource, source).draw(proposal.index, proposal.latent)
+
+
+def origin(source: LatentSource | IndexSource) -> Origin:
+    """Return a source as a link of the chain that a student comes from; of a cache, what its faces were drawn from."""
+    if isinstance(source, CacheSource):
+        return source.origin
+    role: Literal["generator", "data"] = "generator" if isinstance(source, LatentSource) else "data"
+    return Origin(role=role, name=source.name, licence=source.licence, data=source.statement)
 
 
 def samples(source: LatentSource | IndexSource, count: int) -> Tensor:

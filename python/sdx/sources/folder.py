@@ -17,18 +17,17 @@ from torch import Tensor
 
 from sdx import pictures
 from sdx.errors import DataError
-from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
+from sdx.sources.levels import to_faces
+from sdx.sources.order import Order
+from sdx.types import HELD_OUT, Batch, Frame, Random
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 LARGEST_FILE = 64 << 20
 """Bytes of one image, compressed or not; more than that is taken for an attack or a mistake."""
 LARGEST_IMAGE = 1 << 26
 """Pixels of one image, for the same reason."""
-HELD_OUT_SHARE = 20
-"""One image in so many is kept for validation."""
 _BROKEN_ENTRY = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 """All that zipfile raises for an entry that is damaged, encrypted, or packed in a way it does not know."""
-_SPLIT = HELD_OUT  # epoch number of the shuffle that separates the held-out images
 
 
 class FolderSource:
@@ -63,30 +62,21 @@ class FolderSource:
             self.statement = f"{len(names)} images of {self.name}, labelled by {self.classes} sub-folders"
         self._label = {folder: number for number, folder in enumerate(folders)}
         self._corrupt = corrupt
-        self._random = random
-        split = random.permutation(Stream.SHUFFLE, _SPLIT, len(names))
-        kept = max(1, len(names) // HELD_OUT_SHARE)
-        self._held_out = [names[i] for i in split[:kept]]
-        self._train = [names[i] for i in np.sort(split[kept:])]
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
+        self._order = Order(random, len(names))
+        self._held_out = [names[i] for i in self._order.held_out]
+        self._train = [names[i] for i in self._order.train]
         self._threads = ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1))
 
     def draw(self, index: Tensor) -> Batch:
         """Return faces float32 [B, 3, S, S] of image numbers int64 [B], each epoch a permutation of all images."""
         found = list(self._threads.map(self._decode_from, [self._file(int(n)) for n in index]))
-        pixels = torch.from_numpy(np.stack([face for face, _ in found]))
-        face = pixels.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        face = to_faces(torch.from_numpy(np.stack([face for face, _ in found])).permute(0, 3, 1, 2))
         label = torch.tensor([self._label[name.rpartition("/")[0]] for _, name in found]) if self.classes else None
         return Batch(index, face, label=label)
 
     def _file(self, index: int) -> tuple[list[str], int]:
         """Return the list of names that image ``index`` belongs to and its place there."""
-        if index >= HELD_OUT:
-            return self._held_out, (index - HELD_OUT) % len(self._held_out)
-        epoch, place = divmod(index, len(self._train))
-        if self._order[0] != epoch:
-            self._order = (epoch, self._random.permutation(Stream.SHUFFLE, epoch, len(self._train)))
-        return self._train, int(self._order[1][place])
+        return self._held_out if index >= HELD_OUT else self._train, self._order.place(index)
 
     def _decode_from(self, file: tuple[list[str], int]) -> tuple[np.ndarray, str]:
         """Return the image at a place, or the next readable one; raises DataError if there is none."""

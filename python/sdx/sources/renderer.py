@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sdx.simface.population import Population
 from sdx.simface.render import render
+from sdx.sources.levels import to_bytes, to_faces
 from sdx.types import HELD_OUT, Batch, Frame, Random, Stream
 
 Split = Literal["G", "T"]
@@ -90,14 +91,14 @@ class LabelledRendererSource:
         if int(index[0]) >= HELD_OUT:
             number = index - HELD_OUT
             label, view = number % self.classes, self._views + number // self.classes
-            return Batch(index, _to_float(self._render(label, view)), label=label)
+            return Batch(index, to_faces(self._render(label, view)), label=label)
         position = torch.tensor([self._position(int(n)) for n in index])
         missing = np.unique(position.numpy()[~self._is_kept[position.numpy()]])
         if len(missing):
             person = torch.from_numpy(missing)
-            self._kept[missing] = self._render(person // self._views, person % self._views)
+            self._kept[missing] = self._render(person // self._views, person % self._views).numpy()
             self._is_kept[missing] = True
-        return Batch(index, _to_float(self._kept[position.numpy()]), label=position // self._views)
+        return Batch(index, to_faces(torch.from_numpy(self._kept[position.numpy()])), label=position // self._views)
 
     def _position(self, index: int) -> int:
         epoch, place = divmod(index, len(self._is_kept))
@@ -105,11 +106,7 @@ class LabelledRendererSource:
             self._order = (epoch, self._random.permutation(Stream.SHUFFLE, epoch, len(self._is_kept)))
         return int(self._order[1][place])
 
-    def _render(self, identity: Tensor, view: Tensor) -> np.ndarray:
+    def _render(self, identity: Tensor, view: Tensor) -> Tensor:
         """Return uint8 [B, 3, S, S]; quantised, so that a kept face equals a fresh one."""
         faces = self._renderer.draw(identity * (1 << 20) + view, self._population.latent(identity, view)).face
-        return faces.mul(127.5).add_(127.5).round_().clamp_(0, 255).to(torch.uint8).numpy()
-
-
-def _to_float(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(pixels).float().div_(127.5).sub_(1.0)
+        return to_bytes(faces)

@@ -8,18 +8,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from sdx import sources
+from sdx import sources, teachers
 from sdx.config import RunConfig
 from sdx.devices import CPU
 from sdx.evaluation import datasets, verification
 from sdx.evaluation.baselines import PixelPca, gap_closed, random_student
 from sdx.evaluation.models import remarks
-from sdx.sources import IndexSource, LatentSource
+from sdx.sources import CacheSource, IndexSource, LatentSource
 from sdx.students import Student
 from sdx.teachers import Embedder, Teacher
 from sdx.weights import artefact
 from sdx.weights.artefact import Artefact
-from sdx.weights.licence import UNKNOWN
 from sdx.weights.metadata import Origin
 from sdx.weights.model import LoadedModel
 
@@ -55,14 +54,11 @@ def to_artefact(
     config: RunConfig, student: Student, source: LatentSource | IndexSource, teacher: Embedder | None, images_seen: int
 ) -> Artefact:
     """Return the student with all that is known of where it comes from."""
-    role = "generator" if isinstance(source, LatentSource) else "data"
-    chain = [
-        Origin.model_validate({"role": role, "name": source.name, "licence": source.licence, "data": source.statement})
-    ]
+    chain = [sources.origin(source)]
     if teacher is not None:
-        licence = getattr(teacher, "licence", UNKNOWN)
-        chain.append(Origin(role="teacher", name=teacher.name, licence=licence, sha256=teacher.sha256))
-        chain.extend(getattr(teacher, "provenance", ()))
+        chain.extend(teachers.origins(teacher))
+    elif isinstance(source, CacheSource):
+        chain.extend((source.description.teacher, *source.description.provenance))
     chosen = next(s for s in config.students if s.name == student.name)
     if chosen.starts_pretrained and student.notice is None:
         chain.append(Origin(role="initial weights", name=f"timm {chosen.architecture}", data="ImageNet photographs"))

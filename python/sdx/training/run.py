@@ -21,7 +21,7 @@ from sdx.evaluation import datasets, verification
 from sdx.files import write_atomically
 from sdx.precision import Policy
 from sdx.random import Philox
-from sdx.sources import IndexSource, LatentSource
+from sdx.sources import CacheSource, IndexSource, LatentSource
 from sdx.teachers import Embedder, Teacher
 from sdx.training import checkpoint, graphs, losses, results, sampling
 from sdx.training.graphs import Recorder
@@ -67,12 +67,13 @@ def build(config: RunConfig) -> Parts:
     """Return the pieces of a run; raises an SdxError for whatever does not exist or does not fit together."""
     random = Philox(config.seed)
     device = devices.resolve(config.device)
-    policy = _policy(config, device)
+    policy = policy_of(config, device)
     source = sources.build(config.source, random, policy, device)
     teacher = None if config.teacher is None else teachers.build(config.teacher, device=device, policy=policy)
+    taught = _embedding(config, source, teacher)
     recorder = graphs.recorder(config.graphs, device)
     own = precision.of_students(policy, device)
-    learners = [_learner(config, chosen, source, teacher, own, device, recorder) for chosen in config.students]
+    learners = [_learner(config, chosen, source.classes, taught, own, device, recorder) for chosen in config.students]
     sampler = sampling.build(config.sampler, source, [learner.name for learner in learners], random)
     return Parts(source, teacher, learners, sampler, random, device)
 
@@ -80,23 +81,41 @@ def build(config: RunConfig) -> Parts:
 def source_of(config: RunConfig) -> tuple[LatentSource | IndexSource, torch.device]:
     """Return the source of a run, as `build` makes it, and the run's device."""
     device = devices.resolve(config.device)
-    return sources.build(config.source, Philox(config.seed), _policy(config, device), device), device
+    return sources.build(config.source, Philox(config.seed), policy_of(config, device), device), device
 
 
-def _policy(config: RunConfig, device: torch.device) -> Policy:
+def policy_of(config: RunConfig, device: torch.device) -> Policy:
+    """Return the number formats of a run on a device."""
     return precision.of(device) if config.precision == "auto" else Policy(config.precision, "asked for")
+
+
+def _embedding(config: RunConfig, source: LatentSource | IndexSource, teacher: Embedder | None) -> int | None:
+    """Return the size of the targets, None without; raises ConfigError for a teacher that is not the cache's."""
+    if not isinstance(source, CacheSource):
+        return teacher.embedding if teacher else None
+    about = source.description
+    if teacher is None:
+        return about.embedding
+    stored, now = (one.sha256 or one.name for one in (about.teacher, teacher))
+    if stored != now or about.embedding != teacher.embedding:
+        raise ConfigError(
+            f"teacher: expected {about.teacher.name} ({stored[:12]}, {about.embedding} numbers), whose embeddings "
+            f"{config.source.path} holds, got {teacher.name} ({now[:12]}, {teacher.embedding} numbers); give "
+            "teacher=none"
+        )
+    return about.embedding
 
 
 def _learner(
     config: RunConfig,
     chosen: configuration.StudentConfig,
-    source: LatentSource | IndexSource,
-    teacher: Embedder | None,
+    classes: int,
+    taught: int | None,
     policy: Policy,
     device: torch.device,
     recorder: Recorder | None,
 ) -> Learner:
-    embedding = chosen.embedding or (teacher.embedding if teacher else None)
+    embedding = chosen.embedding or taught
     if embedding is None:
         raise ConfigError(
             f"students.{chosen.name}.embedding: expected a size, for there is no teacher to take it from; "
@@ -116,8 +135,8 @@ def _learner(
         loss = losses.build(
             config.loss,
             embedding=embedding,
-            teacher_embedding=teacher.embedding if teacher else None,
-            classes=source.classes,
+            teacher_embedding=taught,
+            classes=classes,
             student=chosen.name,
         )
     return Learner(student.to(device), loss.to(device), config.optimizer, config.ema, recorder)

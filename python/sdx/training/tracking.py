@@ -82,11 +82,13 @@ class Display:
             self._task = self._bar.add_task("", total=total, completed=images_seen)
             self._bar.start()
 
-    def update(self, images_seen: int, loss: float, cosine: float) -> None:
-        """Show images/s, loss, cosine and the time left."""
+    def update(self, images_seen: int, loss: float | None = None, cosine: float | None = None) -> None:
+        """Show images/s, loss and cosine where there are any, and the time left."""
         now = time.perf_counter()
         rate = (images_seen - self._start[1]) / max(now - self._start[0], 1e-9)
-        text = f"{rate:.0f} images/s  loss {loss:.4f}  cosine {cosine:.3f}"
+        text = f"{rate:.0f} images/s"
+        text += "" if loss is None else f"  loss {loss:.4f}"
+        text += "" if cosine is None else f"  cosine {cosine:.3f}"
         if self._bar is not None:
             self._bar.update(self._task, completed=images_seen, description=text)
         elif now - self._last >= PLAIN_EVERY or images_seen >= self._total:
