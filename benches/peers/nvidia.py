@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,14 +55,27 @@ def load(path: Path | None) -> Ops | str:
 def _modules(path: Path) -> list[Any]:
     if str(path) not in sys.path:
         sys.path.insert(0, str(path))
+    names = ("training.networks_stylegan2", "torch_utils.ops.bias_act", "torch_utils.ops.upfirdn2d")
+    with _stand_ins():
+        return [importlib.import_module(name) for name in names]
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    """While their code is imported, stand in for what it needs a name of; others would take a stand-in for real."""
+    made = []
     for name, content in (("requests", {}), ("pkg_resources", {"parse_version": parse})):
-        try:  # of these they use no more than the name here
+        try:
             importlib.import_module(name)
         except ModuleNotFoundError:
             sys.modules[name] = types.ModuleType(name)
             vars(sys.modules[name]).update(content)
-    names = ("training.networks_stylegan2", "torch_utils.ops.bias_act", "torch_utils.ops.upfirdn2d")
-    return [importlib.import_module(name) for name in names]
+            made.append(name)
+    try:
+        yield
+    finally:
+        for name in made:
+            del sys.modules[name]
 
 
 if __name__ == "__main__":

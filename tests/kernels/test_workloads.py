@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,13 @@ def test_peers_that_are_nvidias_do_the_same(monkeypatch: pytest.MonkeyPatch) -> 
             assert {work.peers[name]().shape for name in nvidia.FORMS} == {work.ours()[0].shape}
 
 
-def test_a_peer_without_a_checkout_is_absent(tmp_path: Path) -> None:
+def test_a_peer_without_a_checkout_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert nvidia.load(None) == "no --peer-stylegan3"
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("requests", "pkg_resources"):  # not installed
+        monkeypatch.setitem(sys.modules, name, None)
     assert str(nvidia.load(tmp_path)).startswith("ModuleNotFoundError: No module named 'training")
+    assert not {"requests", "pkg_resources"} & sys.modules.keys()  # whoever looks later finds no stand-in
 
 
 def test_every_layer_has_a_name() -> None:
