@@ -21,10 +21,15 @@ fn pairs(name: &str, content: &[u8]) -> Result<Vec<Column>, String> {
     found.map_err(|error| error.to_string().replace(&path.display().to_string(), "FILE"))
 }
 
+/// Numbers of up to a million with three places; proptest 1.12 panics on ranges of floats once in a great while.
+fn score() -> impl Strategy<Value = f64> {
+    (-1_000_000_000_i32..1_000_000_000).prop_map(|part| f64::from(part) / 1000.0)
+}
+
 proptest! {
     #[test]
     fn what_was_written_is_read(
-        rows in prop::collection::vec((any::<i32>(), any::<bool>(), -1e6_f64..1e6, "[a-z/]{1,9}\\.jpg"), 1..40),
+        rows in prop::collection::vec((any::<i32>(), any::<bool>(), score(), "[a-z/]{1,9}\\.jpg"), 1..40),
         ending in prop::sample::select(vec!["\n", "\r\n", " \n"]),
         last in any::<bool>(),
     ) {

@@ -37,6 +37,11 @@ fn thinned(order: &[usize], rules: &Rules) -> Vec<usize> {
     made
 }
 
+/// Numbers a little beyond -1 and 1 too; proptest 1.12 panics on ranges of floats once in a great while.
+fn weight() -> impl Strategy<Value = f32> {
+    (-1010_i16..=1010).prop_map(|part| f32::from(part) / 1000.0)
+}
+
 proptest! {
     #[test]
     fn selections_are_their_definitions(
@@ -69,7 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn priorities_are_gap_times_reliability(pairs in prop::collection::vec((-1.01_f32..1.01, -1.01_f32..1.01), 0..50)) {
+    fn priorities_are_gap_times_reliability(pairs in prop::collection::vec((weight(), weight()), 0..50)) {
         let (similarity, reliability): (Vec<f32>, Vec<f32>) = pairs.iter().copied().unzip();
         let want: Vec<f32> = pairs.iter().map(|(s, r)| (1.0 - s).max(0.0) * r.max(0.0)).collect();
         prop_assert_eq!(priorities(&similarity, &reliability).unwrap(), want);

@@ -24,14 +24,15 @@ fn cases() -> impl Strategy<Value = Case> {
     (1_usize..6, 0_usize..20).prop_flat_map(|(count, more)| {
         let n = count + more;
         let last = i64::try_from(count).unwrap();
-        let values = || prop::collection::vec(-1.0_f32..1.0, n * COLUMNS);
+        // Ranges of floats are not used here: proptest 1.12 panics on them once in a great while.
+        let values = || prop::collection::vec((-7999_i16..8000).prop_map(|part| f32::from(part) / 8000.0), n * COLUMNS);
         let template = prop::collection::vec(0..last, more).prop_map(move |others| {
             let mut template: Vec<i64> = (0..last).collect();
             template.extend(others);
             template
         });
         let media = prop::collection::vec(-2_i64..2, n);
-        let detector = prop::collection::vec(0.1_f32..1.0, n);
+        let detector = prop::collection::vec((100_i16..1000).prop_map(|part| f32::from(part) / 1000.0), n);
         (values(), values(), template, media, detector).prop_map(
             move |(embedding, mirrored, template, media, detector)| Case {
                 embedding,
