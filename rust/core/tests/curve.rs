@@ -38,14 +38,14 @@ fn brute(scores: &[f64], mated: &[bool]) -> Vec<OperatingPoint> {
 
 proptest! {
     #[test]
-    fn at_most_is_the_lowest_threshold_that_keeps_to_it((scores, mated) in pairs(), fmr in 0.0..=1.0_f64) {
+    fn at_most_is_the_lowest_threshold_that_keeps_to_it((scores, mated) in pairs(), fmr in (0_i32..=1_000_000).prop_map(|part| f64::from(part) / 1e6)) {
         let curve = Curve::new(&scores, &mated).unwrap();
         let expected = brute(&scores, &mated).into_iter().find(|point| point.fmr <= fmr).unwrap();
         prop_assert_eq!(curve.at_fmr(fmr, Policy::AtMost).unwrap(), expected);
     }
 
     #[test]
-    fn nearest_is_what_a_search_over_the_roc_finds((scores, mated) in pairs(), fmr in 0.0..=1.0_f64) {
+    fn nearest_is_what_a_search_over_the_roc_finds((scores, mated) in pairs(), fmr in (0_i32..=1_000_000).prop_map(|part| f64::from(part) / 1e6)) {
         let curve = Curve::new(&scores, &mated).unwrap();
         let far = |point: &OperatingPoint| (point.fmr - fmr).abs();
         let all = brute(&scores, &mated);
@@ -96,7 +96,7 @@ proptest! {
     }
 
     #[test]
-    fn a_fixed_threshold_counts_what_it_accepts((scores, mated) in pairs(), threshold in -3.0..3.0_f64) {
+    fn a_fixed_threshold_counts_what_it_accepts((scores, mated) in pairs(), threshold in (-3000_i32..3000).prop_map(|part| f64::from(part) / 1e3)) {
         let point = Curve::new(&scores, &mated).unwrap().at_threshold(threshold).unwrap();
         let pairs = || scores.iter().zip(&mated);
         prop_assert_eq!(point.false_matches, pairs().filter(|pair| !pair.1 && *pair.0 >= threshold).count());

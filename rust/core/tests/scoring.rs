@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn rates_of_a_list_are_those_of_the_exact_curve(seed: u64, pairs in lists(80), fixed in -1.2..1.2_f64) {
+    fn rates_of_a_list_are_those_of_the_exact_curve(seed: u64, pairs in lists(80), fixed in (-1200_i32..1200).prop_map(|part| f64::from(part) / 1e3)) {
         let (values, subject) = world(seed, 80, 9);
         let embeddings = Embeddings::new(&values, DIM).unwrap();
         let (first, second): (Vec<i32>, Vec<i32>) = pairs.into_iter().chain([(0, 9), (0, 1)]).unzip();
@@ -102,7 +102,7 @@ proptest! {
     }
 
     #[test]
-    fn all_pairs_are_every_pair(seed: u64, subjects in 2_usize..40, fixed in -1.0..1.0_f64, tail in 0_usize..400) {
+    fn all_pairs_are_every_pair(seed: u64, subjects in 2_usize..40, fixed in (-1000_i32..1000).prop_map(|part| f64::from(part) / 1e3), tail in 0_usize..400) {
         let (values, subject) = world(seed, 50, subjects);
         let embeddings = Embeddings::new(&values, DIM).unwrap();
         let got = rate_all_pairs(&embeddings, &subject, &FMRS, &[fixed], tail).unwrap();

@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_file_is_refused(share in 0.0..1.0) {
+    fn a_cut_file_is_refused(share in (0_i32..1000).prop_map(|part| f64::from(part) / 1e3)) {
         for (name, path) in folder("good") {
             let file = std::fs::read(path).unwrap();
             #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)]
