@@ -105,7 +105,7 @@ def obstacle(kind: str, index: int) -> str | None:
 
 
 # torch.compiler.assume_constant_result sets this too, but imports the compiler, which takes seconds.
-obstacle._dynamo_marked_constant = True  # type: ignore[attr-defined]
+obstacle._dynamo_marked_constant = True  # type: ignore[attr-defined]  # mypy knows no attributes of functions
 
 
 def checked(op: str, *results: Tensor) -> None:
