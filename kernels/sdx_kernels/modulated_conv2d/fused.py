@@ -105,36 +105,9 @@ def epilogue(
     )
     if low_pass is not None and low_pass.ndim == 1 and not cut.is_strip:
         low_pass = torch.outer(low_pass[:4], low_pass[4:])
-    taps = (0, 0) if low_pass is None else low_pass.shape
-    colours = (rgb_weight, rgb_styles, rgb_bias, skip)
-    constants = {
-        "HAS_DCOEF": dcoef is not None,
-        "HAS_NOISE": noise is not None,
-        "HAS_BIAS": bias is not None,
-        "HAS_CLAMP": clamp is not None,
-        "HAS_STYLES": styles is not None,
-        "ACT": _activation(act, alpha),
-        "FOLDS": act in HOMOGENEOUS and gain > 0,
-        "ACC": layout.accumulator(y),
-    }
-    if not cut.is_strip:
-        constants |= {
-            "TAPS_Y": taps[0],
-            "TAPS_X": taps[1],
-            "HAS_RGB": rgb_weight is not None,
-            "HAS_SKIP": skip is not None,
-            "HAS_RGB_CLAMP": rgb_clamp is not None,
-            "CHUNKS": cut.chunks,
-        }
-    launch.launch(
-        strip_kernel if cut.is_strip else epilogue_kernel,
-        (cut.tiles * cut.groups * n,),
-        y,
-        *(None if t is None else t.contiguous() for t in (low_pass, dcoef)),
-        noise,
-        *(None if t is None else t.contiguous() for t in (bias, styles, *(() if cut.is_strip else colours))),
-        out,
-        *(() if cut.is_strip else (image,)),
+    grid = (cut.tiles * cut.groups * n,)
+    tensors = (*_together(low_pass, dcoef), noise, *_together(bias, styles))
+    numbers = (
         height,
         width,
         channels,
@@ -150,11 +123,45 @@ def epilogue(
         alpha,
         gain,
         0.0 if clamp is None else clamp,
-        *(() if cut.is_strip else (0.0 if rgb_clamp is None else rgb_clamp,)),
+    )
+    constants = {
+        "HAS_DCOEF": dcoef is not None,
+        "HAS_NOISE": noise is not None,
+        "HAS_BIAS": bias is not None,
+        "HAS_CLAMP": clamp is not None,
+        "HAS_STYLES": styles is not None,
+        "ACT": _activation(act, alpha),
+        "FOLDS": act in HOMOGENEOUS and gain > 0,
+        "ACC": layout.accumulator(y),
+    }
+    if cut.is_strip:
+        launch.launch(strip_kernel, grid, y, *tensors, out, *numbers, row=cut.row, **constants)
+        return out, image
+    taps = (0, 0) if low_pass is None else low_pass.shape
+    launch.launch(
+        epilogue_kernel,
+        grid,
+        y,
+        *tensors,
+        *_together(rgb_weight, rgb_styles, rgb_bias, skip),
+        out,
+        image,
+        *numbers,
+        0.0 if rgb_clamp is None else rgb_clamp,
         row=cut.row,
         **constants,
+        TAPS_Y=taps[0],
+        TAPS_X=taps[1],
+        HAS_RGB=rgb_weight is not None,
+        HAS_SKIP=skip is not None,
+        HAS_RGB_CLAMP=rgb_clamp is not None,
+        CHUNKS=cut.chunks,
     )
     return out, image
+
+
+def _together(*tensors: Tensor | None) -> list[Tensor | None]:
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]
 
 
 def _activation(act: str, alpha: float) -> str:
