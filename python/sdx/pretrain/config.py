@@ -65,7 +65,7 @@ class PretrainConfig(Settings):
         1.0, gt=0, description="multiplier of lr for the mapping, whose layers divide it by 100 (equalised rate)"
     )
     ema: int = Field(10_000, ge=1, description="half-life of the averaged weights in images")
-    start: str | None = Field(None, description="generator file whose weights to start from")
+    start: str | None = Field(None, description="generator whose weights to start from: built-in name or file")
     held_out: int = Field(1024, ge=64, description="images of the fixed validation draw")
     log_every: int = Field(1600, ge=1)
     validate_every: int | None = Field(None, ge=1)

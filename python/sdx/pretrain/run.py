@@ -22,7 +22,7 @@ from sdx.pretrain.workers import Workers
 from sdx.random import Philox
 from sdx.report import grid
 from sdx.simface.parameters import DIMENSION
-from sdx.sources import IndexSource, LatentSource
+from sdx.sources import IndexSource, LatentSource, stylegan2
 from sdx.training import checkpoint
 from sdx.training.tracking import Metrics
 from sdx.weights import generator as artefacts
@@ -54,7 +54,7 @@ def build(config: PretrainConfig) -> Generator:
         torch.manual_seed(config.seed)
         generator = Generator(network)
     if config.start is not None:
-        start = artefacts.load(config.start)
+        start = stylegan2.load(config.start)
         if start.network.config != network:
             raise ConfigError(f"start: expected a generator of {network}, got one of {start.network.config}")
         generator.load_state_dict(start.network.state_dict())

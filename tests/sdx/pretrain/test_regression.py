@@ -23,8 +23,10 @@ from sdx.networks.stylegan2 import normalise_z
 from sdx.pretrain import config as recipes
 from sdx.pretrain.eye import Eye
 from sdx.pretrain.regression import Regression, pixel_loss
+from sdx.pretrain.run import build
 from sdx.simface.parameters import DIMENSION
 from sdx.simface.render import render
+from sdx.sources import stylegan2
 from sdx.weights import generator as artefacts
 
 SMALL = [
@@ -153,6 +155,7 @@ def test_two_processes_make_the_generator_of_one(tmp_path: Path) -> None:
         (("network.resolution=48",), "48"),
         (("teacher=edgeface:none.pt",), "none.pt"),
         (("start=nothing.safetensors",), "nothing.safetensors"),
+        (("start=simface-46",), "simface-64"),
         (("regresion.pixel=1",), "did you mean regression?"),
         (("adversary",), "regression"),
     ],
@@ -186,6 +189,12 @@ def test_a_generator_to_start_from(tmp_path: Path, pretrain: Callable[..., int])
     assert pretrain(*SMALL, "images=8", start, "optimizer.lr=1e-9", "--run-dir", str(second)) == 0
     for name, tensor in _weights(first).items():
         torch.testing.assert_close(_weights(second)[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_a_built_in_generator_to_start_from() -> None:
+    started = build(configuration.override(recipes.get("finish"), {"start": "simface-64"}))
+    built_in = stylegan2.load("simface-64").network.state_dict()
+    assert all(torch.equal(tensor, built_in[name]) for name, tensor in started.state_dict().items())
 
 
 def test_configurations_round_trip(tmp_path: Path) -> None:
