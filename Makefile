@@ -25,9 +25,12 @@ setup: $(STAMP) ## Virtual environment with sdx installed for development
 demo: $(STAMP) ## Train a student on drawn faces and verify it (under 5 minutes on two cores)
 	$(BIN)/sdx train demo
 
+# Coverage is that of python/sdx: counting it takes as long again as Triton's interpreter, in which the kernels run.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --dist loadfile
 test: $(STAMP) ## All tests: Rust, then Python with coverage, in WORKERS=2 processes of one thread each
 	cargo test --quiet --manifest-path rust/Cargo.toml --package sdx-core
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n $(WORKERS) --dist loadfile --cov --cov-report=term
+	$(PYTEST) tests/kernels
+	$(PYTEST) --ignore tests/kernels --cov --cov-report=term
 
 lint: $(STAMP) ## ruff, mypy --strict, stubtest, clippy, rustfmt
 	$(BIN)/ruff check .

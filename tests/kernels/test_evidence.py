@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 import tolerances
-from sdx_kernels.testing import Fences, Launch, permuted, record
+from sdx_kernels.testing import Fences, Launch, Recording, permuted, record
 
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import Case, all_cases
@@ -44,28 +45,54 @@ def _gradients(results: list[Tensor], tensors: tuple[Tensor, ...]) -> list[Tenso
 interpreted = pytest.mark.skipif(torch.cuda.is_available(), reason="Triton does not interpret beside a CUDA device")
 
 
+@dataclass(frozen=True)
+class Ran:
+    """A case once run by Triton's interpreter: its leaves, results and gradients, and what its programs touched."""
+
+    case: Case
+    dtype: torch.dtype
+    tensors: tuple[Tensor, ...]
+    results: list[Tensor]
+    gradients: list[Tensor]
+    forward: Recording
+    backward: Recording
+
+
+def _ran(case: Case, dtype: torch.dtype) -> Ran:
+    tensors = _leaves(case, dtype)
+    with record() as forward:
+        results = _run(case, tensors, "triton")
+    with record() as backward:
+        gradients = [] if case.backward is None else _gradients(results, tensors)
+    return Ran(case, dtype, tensors, results, gradients, forward, backward)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def ran(request: pytest.FixtureRequest) -> Ran:
+    """Return each case in float32, run once for all tests that look at it: the interpreter is slow."""
+    return _ran(BY_NAME[request.param], torch.float32)
+
+
 @interpreted
-@pytest.mark.parametrize("name", NAMES)
-def test_values_and_gradients(name: str) -> None:
-    case = BY_NAME[name]
-    for dtype in case.dtypes:
-        tensors = _leaves(case, dtype)
-        exact = tuple(t.detach().double().requires_grad_(t.requires_grad) for t in tensors)
-        with record() as recording:
-            got = _run(case, tensors, "triton")
-        assert recording.launches == case.launches
-        expected, oracle = _run(case, tensors, "reference"), _run(case, exact, "reference")
-        for mine, theirs, exactly in zip(got, expected, oracle, strict=True):
+def test_values_and_gradients(ran: Ran) -> None:
+    case = ran.case
+    full, *halves = case.dtypes
+    assert full == torch.float32
+    # One format of half the width a case, in turns: a kernel widens what it has loaded, and the rest is the same.
+    half = halves[NAMES.index(case.name) % max(len(halves), 1) :][:1]
+    for run in (ran, *(_ran(case, dtype) for dtype in half)):
+        exact = tuple(t.detach().double().requires_grad_(t.requires_grad) for t in run.tensors)
+        assert run.forward.launches == case.launches
+        expected, oracle = _run(case, run.tensors, "reference"), _run(case, exact, "reference")
+        for mine, theirs, exactly in zip(run.results, expected, oracle, strict=True):
             assert mine.dtype == theirs.dtype
             assert mine.stride() == theirs.stride() or mine.numel() <= 1
             tolerances.check(case.op, mine, exactly)
         if case.backward is None:
-            assert not any(result.requires_grad for result in got)
+            assert not any(result.requires_grad for result in run.results)
             continue
-        with record() as recording:
-            gradients = _gradients(got, tensors)
-        assert recording.launches == case.backward
-        _check_gradients(case, dtype, gradients, _gradients(oracle, exact))
+        assert run.backward.launches == case.backward
+        _check_gradients(case, run.dtype, run.gradients, _gradients(oracle, exact))
 
 
 def _check_gradients(case: Case, dtype: torch.dtype, gradients: list[Tensor], exact: list[Tensor]) -> None:
@@ -107,16 +134,9 @@ def test_a_case_lies_where_its_tensors_do(name: str) -> None:
 
 
 @interpreted
-@pytest.mark.parametrize("name", NAMES)
-def test_traffic(name: str) -> None:
-    case = BY_NAME[name]
-    tensors = _leaves(case, torch.float32)
-    with record() as recording:
-        got = _run(case, tensors, "triton")
-        if case.backward is not None:
-            _gradients(got, tensors)
-    forward = recording.each[: sum(case.launches.values())]
-    for launch in recording.each:
+def test_traffic(ran: Ran) -> None:
+    case, forward = ran.case, ran.forward.each
+    for launch in (*forward, *ran.backward.each):
         for tensor, stored in launch.stores.items():
             once = bool((stored.times == 1).all()) and stored.strays == 0
             assert once, f"{launch.kernel} does not store each element of {tensor} once"
@@ -131,17 +151,13 @@ _SLACK = 1024  # bytes of a bias or a filter that each of a few small programs r
 
 
 @interpreted
-@pytest.mark.parametrize("name", NAMES)
-def test_order_and_fences(name: str) -> None:
-    case = BY_NAME[name]
-    leaves = _leaves(case, torch.float32)
-    plain = _run(case, leaves, "triton")
-    gradients = [] if case.backward is None else _gradients(plain, leaves)
+def test_order_and_fences(ran: Ran) -> None:
+    case = ran.case
     fences = Fences()
     tensors = tuple(fences.around(t) for t in _leaves(case, torch.float32))
     with permuted(5), fences.around_new():
         fenced = _run(case, tensors, "triton")
         again = [] if case.backward is None else _gradients(fenced, tensors)
     fences.check()
-    for one, other in zip([*plain, *gradients], [*fenced, *again], strict=True):
+    for one, other in zip([*ran.results, *ran.gradients], [*fenced, *again], strict=True):
         assert torch.equal(one, other)

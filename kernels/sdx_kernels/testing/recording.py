@@ -22,6 +22,7 @@ from torch import Tensor
 
 _WARP = 32
 _SECTOR = 32  # bytes that a GPU moves between memory and cache at least
+_NO_SECTOR = np.uint64(2**64 - 1)  # of a lane that is masked
 
 
 @dataclass
@@ -162,11 +163,12 @@ def _sectors(addresses: NDArray[np.uint64], mask: NDArray[np.bool_]) -> int:
     fastest = int(np.argmin(steps))
     lanes = np.moveaxis(addresses, fastest, -1).reshape(-1)
     active = np.moveaxis(mask, fastest, -1).reshape(-1)
-    total = 0
-    for start in range(0, lanes.size, _WARP):
-        row = lanes[start : start + _WARP][active[start : start + _WARP]]
-        total += np.unique(row // np.uint64(_SECTOR)).size
-    return total
+    rows = np.full((-(-lanes.size // _WARP), _WARP), _NO_SECTOR)
+    rows.reshape(-1)[: lanes.size][active] = lanes[active] // np.uint64(_SECTOR)
+    rows.sort(axis=1)
+    first = np.ones(rows.shape, np.bool_)
+    first[:, 1:] = rows[:, 1:] != rows[:, :-1]
+    return int((first & (rows != _NO_SECTOR)).sum())
 
 
 def _program() -> tuple[int, ...]:
