@@ -103,7 +103,7 @@ class Learner:
         return value, similarity
 
     def backward(self) -> None:
-        """Take the second half of the step that `forward` began, in which nothing waits for a recorded pass."""
+        """Take the second half of the step that `forward` began: gradients, optimiser, averaged weights."""
         if self._begun is None:
             raise AssertionError("a forward pass comes before its backward pass")
         (second, images), self._begun = self._begun, None
