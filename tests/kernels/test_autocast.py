@@ -203,11 +203,10 @@ def test_a_crop_and_its_coarser_part_meet_in_the_wider_format(
 
 
 @halves
-def test_the_drop_ins_keep_the_format_that_they_are_given(half: torch.dtype) -> None:
-    """NVIDIA's blocks check that it comes out again; rosinality's ops have no rule for autocast."""
+def test_the_drop_ins_do_as_the_originals(half: torch.dtype) -> None:
+    """NVIDIA's convolution is torch's, which follows autocast; their other ops and rosinality's have no rule for it."""
     x, weight, styles, bias = _normal(2, 3, 6, 6), _normal(4, 3, 3, 3), _normal(2, 3), _normal(3)
     calls: list[Callable[..., Tensor]] = [
-        lambda x: nvidia.modulated_conv2d(x, weight, styles, padding=1),
         lambda x: nvidia.bias_act.bias_act(x, bias, act="lrelu"),
         lambda x: nvidia.upfirdn2d.upfirdn2d(x, BINOMIAL, up=2),
         lambda x: rosinality.fused_leaky_relu(x, bias),
@@ -218,3 +217,5 @@ def test_the_drop_ins_keep_the_format_that_they_are_given(half: torch.dtype) -> 
         with torch.autocast("cpu", half):
             _same(_gradients(call, x), wanted)
         assert wanted[0].dtype == torch.float32
+    with torch.autocast("cpu", half):
+        assert nvidia.modulated_conv2d(x, weight, styles, padding=1).dtype == half

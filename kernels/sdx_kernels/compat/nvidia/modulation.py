@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 import sdx_kernels
-from sdx_kernels import arguments, layout
+from sdx_kernels import arguments
 from sdx_kernels.arguments import Sides
 from sdx_kernels.compat.nvidia.conv2d_gradfix import switchable
 from sdx_kernels.dispatch import KernelError
@@ -29,7 +29,7 @@ def modulated_conv2d(
     """Return the convolution of ``x`` by weights modulated per sample, resampled, plus noise.
 
     Args:
-        x: float16, bfloat16, float32 or float64 [N, I, H, W]; the result has its dtype, under autocast too.
+        x: float16, bfloat16, float32 or float64 [N, I, H, W]; under autocast the result is in its format, as theirs.
         weight: [O, I, kh, kw].
         styles: [N, I].
         noise: [H', W'], [1, 1, H', W'] or [N, 1, H', W'], added to the result.
@@ -58,17 +58,15 @@ def modulated_conv2d(
     around = arguments.sides(op, padding)
     if len(set(around)) > 1:
         raise KernelError(f"{op}: expected the same padding on every side, got {padding!r}; use conv2d_resample")
-    # Their blocks check that the format of x comes out again, autocast or not.
-    with layout.without_autocast(x.device):
-        return sdx_kernels.modulated_conv2d(
-            x,
-            switchable(weight),
-            styles,
-            demodulate=demodulate,
-            up=up,
-            down=down,
-            padding=around[0],
-            filter=resample_filter,
-            noise=noise,
-            flip_weight=flip_weight,
-        )
+    return sdx_kernels.modulated_conv2d(
+        x,
+        switchable(weight),
+        styles,
+        demodulate=demodulate,
+        up=up,
+        down=down,
+        padding=around[0],
+        filter=resample_filter,
+        noise=noise,
+        flip_weight=flip_weight,
+    )
