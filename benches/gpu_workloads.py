@@ -16,9 +16,10 @@ from sdx.config import LossConfig, OptimizerConfig
 from sdx.random import Philox
 from sdx.sources.stylegan2 import layer_noise
 from sdx.training import losses
+from sdx.training.ahead import Ahead
 from sdx.training.graphs import Graphed, Recorder, recorder
 from sdx.training.learner import Learner
-from sdx.types import Batch
+from sdx.types import Batch, Proposal
 from sdx_kernels.modulated_conv2d.cost import bytes_of_epilogue
 from workloads import Call, Step
 
@@ -45,6 +46,9 @@ class GpuStep(Step):
             student=student.name,
         ).to(device)
         self._learner = Learner(student, loss, OptimizerConfig(), None, self._record)
+        self._ahead = Ahead(self._drawn, device)
+        self._overlapped = recorder(record is None, device)  # in a memory of its own, as what runs beside it
+        self._halved = Learner(student, loss, OptimizerConfig(), None, self._overlapped)
         self._graphed = {part: Graphed(call, self._record) for part, call in self._functions().items()}
 
     def _functions(self) -> dict[str, Any]:
@@ -59,13 +63,15 @@ class GpuStep(Step):
 
     def plain(self, part: str) -> Call:
         """Return a part without graphs."""
-        if part == "step":
+        if part in ("step", "overlapped"):
             return self.step_ours
         function = self._functions()[part]
         return lambda: function(self.place, self.latent)
 
     def recorded(self, part: str) -> Call:
-        """Return a part as the trainer runs it: source, frozen or step."""
+        """Return a part as the trainer runs it: source, frozen, step, or the step with ``overlap``."""
+        if part == "overlapped":
+            return self._step_ahead
         if part != "step":
             return lambda: self._graphed[part](self.place, self.latent)
 
@@ -77,6 +83,20 @@ class GpuStep(Step):
             return value
 
         return step
+
+    def _drawn(self, images_seen: int) -> tuple[Proposal, Batch]:
+        latent = self.source.root(self.index).to(self.device)
+        face, target = self._graphed["frozen"](self.place, latent)
+        nothing = torch.zeros(len(self.index))
+        return Proposal(self.index, latent, self.index, nothing), Batch(self.index, face, target=target)
+
+    def _step_ahead(self) -> float:
+        _, batch = self._ahead.take(0)
+        value, _ = self._halved.forward(batch.face, self.source.frame, batch.target, batch, rate=1e-3, progress=0.0)
+        self._ahead.draw(0)
+        self._halved.backward()
+        self._ahead.join()
+        return value
 
     def disagreement(self) -> float:
         """Return the relative distance of the faces drawn from those of the original's way in float32."""

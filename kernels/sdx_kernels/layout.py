@@ -19,12 +19,33 @@ def wide(*tensors: Tensor) -> torch.dtype:
     return dtype
 
 
+_CAST = (torch.float16, torch.bfloat16, torch.float32)
 _WITH_AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # torch.amp.is_autocast_available stops torch 2.11's compiler
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which products keep their operands' precision: autocast would take them in half."""
     return torch.autocast(device.type, enabled=False) if device.type in _WITH_AUTOCAST else nullcontext()
+
+
+def of_autocast(*tensors: Tensor) -> torch.dtype | None:
+    """Return what autocast, where it is on for their device, makes of float tensors, as `torch.nn.functional.conv2d`.
+
+    None where it is off, and where one of the tensors is of a format that autocast leaves alone: float64.
+    """
+    # The public ops ask here: torch.library.register_autocast takes one format for good, and the user has two.
+    kind = tensors[0].device.type
+    if kind not in _WITH_AUTOCAST or not torch.is_autocast_enabled(kind):
+        return None
+    return torch.get_autocast_dtype(kind) if all(tensor.dtype in _CAST for tensor in tensors) else None
+
+
+def promoted(x: Tensor, other: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Return both in the wider of their formats where autocast is on, as it does to what `torch.cat` is given."""
+    if other is None or of_autocast(x, other) is None:
+        return x, other
+    dtype = torch.promote_types(x.dtype, other.dtype)
+    return x.to(dtype), other.to(dtype)
 
 
 def order_of(image: Tensor) -> torch.memory_format:

@@ -141,7 +141,17 @@ class RunConfig(Settings):
     """Everything that decides a run's result. Recipes return one; a run folder stores it as config.toml."""
 
     may_change = frozenset(
-        {"images", "eval", "baselines", "log_every", "validate_every", "eval_every", "checkpoint_every", "graphs"}
+        {
+            "images",
+            "eval",
+            "baselines",
+            "log_every",
+            "validate_every",
+            "eval_every",
+            "checkpoint_every",
+            "graphs",
+            "overlap",
+        }
     )
 
     recipe: str
@@ -165,6 +175,9 @@ class RunConfig(Settings):
         description="auto, cpu, cuda or cuda:N; auto = CUDA where there is one, fixed when the run starts",
     )
     graphs: bool = Field(True, description="on CUDA, replay a batch's work as recorded graphs; the same operations")
+    overlap: bool = Field(
+        False, description="on CUDA, draw the next batch beside the students' backward pass; the same results"
+    )
     eval: tuple[str, ...] = Field(("sim",), description="verification sets of the final table")
     baselines: bool = Field(False, description="random-weight student and pixel PCA in the final table")
     held_out: int = Field(512, ge=0, description="images of the fixed validation draw")

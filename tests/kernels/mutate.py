@@ -152,9 +152,11 @@ FAULTS = [
         ("phase skipped", "(FIRST_Y + UP * tap_y) * KERNEL_X", "(UP * tap_y) * KERNEL_X"),
         (
             "strides of the weight swapped",
-            "(input * weight_i)[:, None] + (output * weight_o)[None, :]",
-            "(input * weight_o)[:, None] + (output * weight_i)[None, :]",
+            "(input.to(tl.int64) * weight_i)[:, None] + (output.to(tl.int64) * weight_o)[None, :]",
+            "(input.to(tl.int64) * weight_o)[:, None] + (output.to(tl.int64) * weight_i)[None, :]",
         ),
+        ("row beyond its image", "row = line - beyond * height", "row = line"),
+        ("32-bit place of a pixel", "first = start // width", "first = start.to(tl.int32) // width"),
     ),
     *_faults(
         "modulated_conv2d",

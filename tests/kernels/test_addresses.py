@@ -201,3 +201,30 @@ def test_pixels_of_a_plane_beyond_31_bits() -> None:
     with _last_program():
         got = fused.epilogue(y, None, [0, 0], [rows, columns], *rest)[0]
     assert torch.equal(got[..., -1, -20:], y[..., -1, -20:])
+
+
+def test_a_convolution_of_a_plane_beyond_31_bits() -> None:
+    rows, columns = 2**16 + 72, 2**15
+    x = _lazy((1, 1, rows, columns), torch.float16)
+    x[..., -3:, -40:] = torch.randn(3, 40)
+    weight = torch.randn(1, 1, 3, 3).half()
+    none = None, None, fused.NO_NOISE, None, "linear", 0.2, 1.0, None, None
+    with _last_program():
+        y = fused.convolution(x, weight, 1, 1, *none)
+    # Below the last row are zeros as below the image, and above the first of the part are its neighbours.
+    expected = torch.nn.functional.conv2d(x[..., -3:, -40:].float(), weight.float(), padding=1)
+    got = y[..., -1, -20:].float()
+    assert bool((got != 0).all())
+    assert (got - expected[..., -1, -20:]).abs().max() < 2e-2
+
+
+def test_a_convolution_by_a_weight_beyond_31_bits() -> None:
+    outputs, inputs = 2**19 + 1, 2**12
+    x, weight = torch.randn(1, inputs, 1, 1).half(), _lazy((outputs, inputs, 1, 1), torch.float16)
+    assert weight.numel() > 2**31
+    weight[-1] = torch.randn(inputs, 1, 1) / 64
+    none = None, None, fused.NO_NOISE, None, "linear", 0.2, 1.0, None, None
+    with _last_program():
+        y = fused.convolution(x, weight, 1, 0, *none)
+    expected = torch.nn.functional.conv2d(x.float(), weight[-1:].float())
+    torch.testing.assert_close(y[:, -1:].float(), expected, rtol=2e-3, atol=2e-3)

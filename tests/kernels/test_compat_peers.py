@@ -142,6 +142,17 @@ def test_modulated_conv2d(stylegan3: types.SimpleNamespace) -> None:
         _close(nvidia.modulated_conv2d(x, weight, styles, noise, **how), theirs)
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("fused", [False, True])
+def test_modulated_conv2d_under_autocast(stylegan3: types.SimpleNamespace, fused: bool, half: torch.dtype) -> None:
+    x, weight, styles = torch.randn(2, 4, 8, 6), torch.randn(5, 4, 3, 3), torch.randn(2, 4)
+    with torch.autocast("cpu", half):
+        theirs = stylegan3.networks.modulated_conv2d(x, weight, styles, padding=1, fused_modconv=fused)
+        ours = nvidia.modulated_conv2d(x, weight, styles, padding=1, fused_modconv=fused)
+    assert ours.dtype == theirs.dtype == half
+    _close(ours.float(), theirs.float(), atol=8 * torch.finfo(half).eps)  # they round before the sum too, and in it
+
+
 def test_gradients_of_modulated_conv2d(stylegan3: types.SimpleNamespace) -> None:
     f = nvidia.upfirdn2d.setup_filter(F4)
     leaves = [torch.randn(*shape, requires_grad=True) for shape in ([2, 4, 4, 4], [5, 4, 3, 3], [2, 4])]

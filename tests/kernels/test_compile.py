@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch._functorch import config
 
 from sdx_kernels import (
     bias_act,
@@ -42,3 +43,29 @@ def test_compiles_whole(op: str) -> None:
     (got,) = torch.autograd.grad(compiled(x).square().sum(), x)
     assert torch.equal(compiled(x), OPS[op](x))
     assert torch.equal(got, plain)
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("op", OPS)
+# The compiler takes the backward pass for one under autocast too; eager's is where the caller has it, out of it here.
+@config.patch(backward_pass_autocast="off")
+def test_compiles_whole_under_autocast(op: str, half: torch.dtype) -> None:
+    torch.compiler.reset()  # the compiler counts how often it met `within`
+    x = torch.randn(2, 3, 8, 8, requires_grad=True)
+
+    def within(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", half):
+            return OPS[op](x)
+
+    plain = within(x)
+    (wanted,) = torch.autograd.grad(plain.float().square().sum(), x)
+    around = torch.compile(OPS[op], fullgraph=True, backend="aot_eager")
+    with torch.autocast("cpu", half):
+        results = [around(x)]
+    results.append(torch.compile(within, fullgraph=True, backend="aot_eager")(x))
+    for got in results:
+        assert got.dtype == plain.dtype == (half if op == "modulated_conv2d" else torch.float32)
+        assert torch.equal(got, plain)
+        (gradient,) = torch.autograd.grad(got.float().square().sum(), x)
+        assert gradient.dtype == torch.float32
+        assert torch.equal(gradient, wanted)

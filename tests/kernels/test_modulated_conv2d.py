@@ -253,13 +253,6 @@ def test_channels_last_and_other_strides(factor: dict[str, int]) -> None:
         torch.testing.assert_close(other, plain, rtol=1e-5, atol=2e-6)
 
 
-def test_autocast_does_not_lower_the_precision() -> None:
-    x, weight, styles = _arguments()
-    plain = modulated_conv2d(x, weight, styles, padding=1)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(modulated_conv2d(x, weight, styles, padding=1), plain)
-
-
 @pytest.mark.parametrize("factor", [{}, {"up": 2}, {"down": 2}])
 def test_an_empty_batch_stays_empty(factor: dict[str, int]) -> None:
     x, weight, styles = (t.requires_grad_() for t in _arguments(n=0))

@@ -39,5 +39,11 @@ def test_a_step_learns(step: Any) -> None:
     assert torch.isfinite(step.peer("step", "original")())
 
 
+def test_a_step_drawn_ahead_learns(step: Any) -> None:
+    losses = [step.recorded("overlapped")() for _ in range(8)]
+    assert losses[-1] < losses[0]
+    assert torch.isfinite(step.plain("overlapped")())
+
+
 def test_the_epilogues_move_something(step: Any) -> None:
     assert step.epilogue_bytes() > 0

@@ -64,7 +64,8 @@ def crop_resize(
         antialias: widen the triangle filter by the scale when shrinking, over the pixels whose centre is in the box.
         clamp: first limit values to [-clamp, clamp].
         skip: the image's coarser part in its dtype, [N, C, H / 2, W / 2], upsampled by 2 with the filter [1, 3, 3, 1]
-            and added before the clamp, as StyleGAN2 adds up its colours (Karras et al. 2020).
+            and added before the clamp, as StyleGAN2 adds up its colours (Karras et al. 2020). Under autocast it may
+            have another dtype: the wider one then counts for both.
         impl: see `sdx_kernels.backend`.
 
     Returns:
@@ -76,6 +77,7 @@ def crop_resize(
             the image, a skip that does not fit, or Triton where it cannot run.
     """
     triton = dispatch.runs_triton("crop_resize", impl, image=image, skip=skip)
+    image, skip = layout.promoted(image, skip)
     if image.ndim != 4 or image.dtype not in layout.DTYPES or 0 in image.shape[2:]:
         raise dispatch.KernelError(
             "crop_resize: expected a floating-point image [N, C, H, W] with pixels, "

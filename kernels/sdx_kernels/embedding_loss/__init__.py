@@ -18,7 +18,8 @@ def embedding_loss(
     """Return ``mse * mean((s - t)^2) + cosine * mean(1 - cos(s, t))`` and the cosine of every row.
 
     Args:
-        student: float16, bfloat16, float32 or float64 [N, D]; gradients flow through.
+        student: float16, bfloat16, float32 or float64 [N, D]; gradients flow through. The teacher's dtype may be
+            another, and autocast makes no difference: all is computed in float32 or better.
         teacher: likewise [N, D]; gradients flow through where it asks for them.
         mse: weight of the squared error, a mean over N * D.
         cosine: weight of 1 - cos, a mean over N; each norm is taken as at least 1e-8, as torch's cosine_similarity.
@@ -89,6 +90,7 @@ def embedding_loss_gradient(
             loss, similarity, result = gradient(student, teacher, mse, cosine, factor, tensor)
         else:
             loss, similarity, result = embedding_loss_gradient_reference(student, teacher, mse, cosine, scale)
+    result = result.to(student.dtype)  # autocast has the op see float32
     dispatch.checked(op, loss, similarity, result)
     return loss, similarity, result
 

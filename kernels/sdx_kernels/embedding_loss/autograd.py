@@ -178,4 +178,7 @@ def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
 
 
 forward.register_autograd(_backward, setup_context=_save)
+for each in (forward, gradient):
+    for device in ("cpu", "cuda"):
+        each.register_autocast(device, torch.float32)  # as torch's own losses
 refuse_second(grad, "embedding_loss")

@@ -47,7 +47,8 @@ def modulated_conv2d(
     pads ``((taps - down + 1) // 2, (taps - down) // 2)`` besides, convolves, filters, then keeps every down-th pixel.
 
     Args:
-        x: float16, bfloat16, float32 or float64 [N, I, H, W], any strides; channels_last is kept.
+        x: float16, bfloat16, float32 or float64 [N, I, H, W], any strides; channels_last is kept. Autocast casts it to
+            its own format, but for float64; the other arguments may stay in any.
         weight: [O, I, kh, kw].
         styles: [N, I], the factors of the input channels.
         demodulate: bring each output channel back to unit expected variance.
@@ -66,9 +67,9 @@ def modulated_conv2d(
         impl: see `sdx_kernels.backend`.
 
     Returns:
-        [N, O, H_out, W_out], or its roi, in the dtype of ``x``. Accumulated in float32 or better and rounded once; on
-        CUDA, float32 convolutions follow `torch.backends.cudnn`. Gradients of any order flow to x, weight, styles,
-        noise and bias.
+        [N, O, H_out, W_out], or its roi, in the dtype of ``x``, or autocast's. Accumulated in float32 or better and
+        rounded once; on CUDA, float32 convolutions follow `torch.backends.cudnn`. Gradients of any order flow to x,
+        weight, styles, noise and bias.
 
     Raises:
         KernelError: for shapes that do not fit, another dtype, factors below 1, an output without pixels, a roi that is
@@ -85,6 +86,7 @@ def modulated_conv2d(
         noise=noise.index if isinstance(noise, NoiseKey) else noise,
         bias=bias,
     )
+    x = x.to(layout.of_autocast(x) or x.dtype)
     _check_shapes(x, weight, styles)
     clamp = check_epilogue("modulated_conv2d", (len(x), len(weight), 1, 1), bias, 1, act, None, gain, clamp)
     geometry = Geometry.of(x, weight, up, down, padding, filter, roi)

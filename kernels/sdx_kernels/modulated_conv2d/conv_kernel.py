@@ -64,14 +64,20 @@ def conv_kernel(
     transposed convolution: pixel (q, r) of the phase, (UP q + FIRST_Y, UP r + FIRST_X) of the result, takes x at
     (q - j, r - i) times tap (FIRST_Y + UP j, FIRST_X + UP i). The output's strides are those of the phase.
     """
-    pixel = tl.program_id(0).to(tl.int64) * BLOCK_M + tl.arange(0, BLOCK_M)
+    start = tl.program_id(0).to(tl.int64) * BLOCK_M
+    lane = tl.arange(0, BLOCK_M)
     output = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    valid = pixel < pixels
+    valid = lane < pixels - start
     present = output < outputs
-    n = pixel // (height * width)
-    rest = (pixel % (height * width)).to(tl.int32)
-    row = rest // width
+    # The first pixel is found in 64 bits: from there on 32 suffice, and divide quicker.
+    first = start // width
+    image = first // height
+    rest = (start - first * width).to(tl.int32) + lane
+    line = (first - image * height).to(tl.int32) + rest // width
     column = rest % width
+    beyond = line // height
+    row = line - beyond * height
+    n = image + beyond
     inner = tl.arange(0, BLOCK_K)
     CHUNKS: tl.constexpr = (INPUTS + BLOCK_K - 1) // BLOCK_K
     z = tl.zeros((BLOCK_M, BLOCK_N), ACC)
@@ -92,11 +98,8 @@ def conv_kernel(
         known = input < INPUTS
         mask = (inside & valid)[:, None] & known[None, :]
         a = tl.load(x + at[:, None] + (input.to(tl.int64) * x_c)[None, :], mask=mask, other=0.0)
-        b = tl.load(
-            weight + place * weight_t + (input * weight_i)[:, None] + (output * weight_o)[None, :],
-            mask=known[:, None] & present[None, :],
-            other=0.0,
-        )
+        b_at = place * weight_t + (input.to(tl.int64) * weight_i)[:, None] + (output.to(tl.int64) * weight_o)[None, :]
+        b = tl.load(weight + b_at, mask=known[:, None] & present[None, :], other=0.0)
         z = tl.dot(a, b, z, input_precision="ieee", out_dtype=ACC)
     mask = valid[:, None] & present[None, :]
     if HAS_DCOEF:
@@ -111,5 +114,5 @@ def conv_kernel(
         z = limited(z, clamp)
     if HAS_STYLES:
         z *= tl.load(styles + (n * outputs)[:, None] + output[None, :], mask=mask, other=0.0).to(ACC)
-    at = n * out_n + row.to(tl.int64) * out_y + column * out_x
+    at = n * out_n + row.to(tl.int64) * out_y + column.to(tl.int64) * out_x
     tl.store(out + at[:, None] + output[None, :], z.to(out.dtype.element_ty), mask=mask)

@@ -36,6 +36,7 @@ def styled_layer(
 
     Args:
         x: [N, I, H, W] in the dtype of ``packed``, already times this layer's styles; channels_last is quickest.
+            Autocast casts it to that dtype, which was chosen when the weight was packed, and not to its own.
         packed: see `PackedWeight.of`.
         dcoef: float32 [N, O], see `PackedWeight.dcoef`.
         noise: float32, added before the bias, with its strength in it: [H', W'] or [N, 1, H', W']; or a `NoiseKey`.
@@ -48,7 +49,7 @@ def styled_layer(
         impl: see `sdx_kernels.backend`.
 
     Returns:
-        [N, O, H', W'] in the dtype of ``x``, and float32 [N, 3, H', W'] or None. The result may share memory with
+        [N, O, H', W'] in the dtype of ``packed``, and float32 [N, 3, H', W'] or None. The result may share memory with
         nothing that came in. No gradient flows.
 
     Raises:
@@ -71,6 +72,8 @@ def styled_layer(
         raise dispatch.KernelError(
             f"styled_layer: expected act linear, relu or lrelu and a gain above 0, got {act!r} and {outer}"
         )
+    if layout.of_autocast(x, packed.weight) is not None:
+        x = x.to(packed.weight.dtype)
     if x.dtype != packed.weight.dtype:
         raise dispatch.KernelError(f"styled_layer: expected x in {packed.weight.dtype} as packed, got {x.dtype}")
     _check_shapes(x, packed, dcoef, noise, bias, next_styles, rgb)

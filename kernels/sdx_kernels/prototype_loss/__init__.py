@@ -32,7 +32,8 @@ def prototype_loss(
     ``temperature**2`` is the caller's. On Triton no tensor [B, K] is stored.
 
     Args:
-        student: float16, bfloat16, float32 or float64 [B, D]; gradients flow to it.
+        student: float16, bfloat16, float32 or float64 [B, D]; gradients flow to it. The other arguments may have other
+            dtypes. Autocast changes none: products are summed, and the softmax is computed, in float32 or better.
         student_bank: likewise [K, D], K at least 1. Gradients flow to it in the reference alone: with one that requires
             a gradient "auto" falls back to the reference (see `sdx_kernels.backend`), and "triton" raises.
         teacher: likewise [B, E], frozen; E may differ from D. None with labels.

@@ -198,5 +198,7 @@ def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
     return grad(upstream, *ctx.saved_tensors, ctx.factor), None, None, None, None, None
 
 
+# There is no rule for autocast: its float32 would take the product out of the matrix units, and gain nothing, for sums
+# and softmax are in float32 either way. Autocast's own format, which torch's product would have, rounds the logits.
 forward.register_autograd(_backward, setup_context=_save)
 refuse_second(grad, "prototype_loss")

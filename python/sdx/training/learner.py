@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sdx.config import OptimizerConfig
@@ -14,12 +16,12 @@ from sdx.errors import SdxError
 from sdx.networks import own
 from sdx.students import Student
 from sdx.training import optimizer
-from sdx.training.graphs import Graphed, Recorder
+from sdx.training.graphs import Graphed, Halves, Recorder
 from sdx.training.losses import Loss
 from sdx.types import Batch, Frame
 
-_Gradients = tuple[Tensor, Tensor, tuple[Tensor | None, ...]]
-"""Loss, similarity [B], and the gradients of all parameters in order, None for one that has no part in the loss."""
+_Gradients = tuple[Tensor | None, ...]
+"""The gradients of all parameters in order, None for one that has no part in the loss."""
 
 
 class TrainingError(SdxError):
@@ -53,7 +55,10 @@ class Learner:
         self._parameters = [*student.parameters(), *head]
         is_capturable = getattr(loss, "capturable", False) and not own.is_own(student.architecture)
         self._recorder = recorder if is_capturable else None
-        self._graphed: dict[Frame, Graphed[_Gradients]] = {}
+        self._graphed: dict[Frame, Graphed[tuple[Tensor, Tensor, _Gradients]]] = {}
+        self._halves: dict[Frame, Halves[tuple[Tensor, Tensor], _Gradients]] = {}
+        self._differentiable = torch.empty(0)  # the loss between forward and backward pass
+        self._begun: tuple[Callable[[], _Gradients], int] | None = None  # backward pass that is due, and its images
 
     @property
     def name(self) -> str:
@@ -80,28 +85,56 @@ class Learner:
 
         Raises TrainingError before the step if the loss is not finite, so that the weights stay sound.
         """
+        self._prepare(rate)
+        loss, similarity, gradients = self._differentiate(face, frame, target, batch, progress)
+        value = self._checked(loss, batch)
+        self._update(gradients, len(batch))
+        return value, similarity
+
+    def forward(
+        self, face: Tensor, frame: Frame, target: Tensor | None, batch: Batch, *, rate: float, progress: float
+    ) -> tuple[float, Tensor]:
+        """Take the first half of `step`, of the same arguments, value and errors; `backward` takes the second."""
+        self._prepare(rate)
+        halves = self._both_halves(frame, batch, progress)
+        loss, similarity = halves(face, target)
+        value = self._checked(loss, batch)
+        self._begun = halves.second, len(batch)
+        return value, similarity
+
+    def backward(self) -> None:
+        """Take the second half of the step that `forward` began: gradients, optimiser, averaged weights."""
+        if self._begun is None:
+            raise AssertionError("a forward pass comes before its backward pass")
+        (second, images), self._begun = self._begun, None
+        self._update(second(), images)
+
+    def _prepare(self, rate: float) -> None:
         self.student.train()
         self.loss.train()
         optimizer.set_rate(self.optimizer, rate)
-        loss, similarity, gradients = self._differentiate(face, frame, target, batch, progress)
+
+    def _checked(self, loss: Tensor, batch: Batch) -> float:
         value = float(loss)
         if not math.isfinite(value):
             raise TrainingError(
                 f"student {self.name}: expected a finite loss, got {value} at images {batch.index[0]} to "
                 f"{batch.index[-1]}; lower optimizer.lr or set optimizer.clip, then resume from the last checkpoint"
             )
+        return value
+
+    def _update(self, gradients: _Gradients, images: int) -> None:
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient  # of this graph, for each batch size has its own
         if self._config.clip is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._config.clip)
         self.optimizer.step()
         if self._averaged is not None and self._half_life is not None:
-            optimizer.average(self._averaged, self.student, 0.5 ** (len(batch) / self._half_life))
-        return value, similarity
+            optimizer.average(self._averaged, self.student, 0.5 ** (images / self._half_life))
 
     def _differentiate(
         self, face: Tensor, frame: Frame, target: Tensor | None, batch: Batch, progress: float
-    ) -> _Gradients:
+    ) -> tuple[Tensor, Tensor, _Gradients]:
         if self._recorder is None:
             return self._gradients(frame, batch, progress, face, target)
         if frame not in self._graphed:
@@ -110,13 +143,31 @@ class Learner:
             self._graphed[frame] = Graphed(function, self._recorder, self._changes)
         return self._graphed[frame](face, target)
 
+    def _both_halves(self, frame: Frame, batch: Batch, progress: float) -> Halves[tuple[Tensor, Tensor], _Gradients]:
+        function = partial(self._look, frame, batch, progress)
+        if self._recorder is None:
+            return Halves(function, self._learn, None)
+        if frame not in self._halves:
+            self._halves[frame] = Halves(function, self._learn, self._recorder, self._changes)
+        return self._halves[frame]
+
     def _gradients(
         self, frame: Frame, batch: Batch, progress: float, face: Tensor, target: Tensor | None
-    ) -> _Gradients:
+    ) -> tuple[Tensor, Tensor, _Gradients]:
+        loss, similarity = self._look(frame, batch, progress, face, target)
+        return loss, similarity, self._learn()
+
+    def _look(
+        self, frame: Frame, batch: Batch, progress: float, face: Tensor, target: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)  # so that the pass writes gradients and adds to none
-        loss, similarity = self.loss(self.student(face, frame), target, batch, progress)
-        loss.backward()
-        return loss.detach(), similarity, tuple(parameter.grad for parameter in self._parameters)
+        self._differentiable, similarity = self.loss(self.student(face, frame), target, batch, progress)
+        return self._differentiable.detach(), similarity
+
+    def _learn(self) -> _Gradients:
+        self._differentiable.backward()  # type: ignore[no-untyped-call]  # torch types no backward
+        self._differentiable = torch.empty(0)  # with it goes what the forward pass kept
+        return tuple(parameter.grad for parameter in self._parameters)
 
     def _changes(self) -> list[Tensor]:
         """Return what a pass in training mode changes: BatchNorm's statistics."""

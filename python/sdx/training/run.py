@@ -73,7 +73,12 @@ def build(config: RunConfig) -> Parts:
     taught = _embedding(config, source, teacher)
     recorder = graphs.recorder(config.graphs, device)
     own = precision.of_students(policy, device)
-    learners = [_learner(config, chosen, source.classes, taught, own, device, recorder) for chosen in config.students]
+    learners = []
+    for chosen in config.students:
+        if config.overlap:
+            # All students' forward passes come before the first backward pass: in one pool they would meet.
+            recorder = graphs.recorder(config.graphs, device)
+        learners.append(_learner(config, chosen, source.classes, taught, own, device, recorder))
     sampler = sampling.build(config.sampler, source, [learner.name for learner in learners], random)
     return Parts(source, teacher, learners, sampler, random, device)
 

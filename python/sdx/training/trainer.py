@@ -22,6 +22,7 @@ from sdx.config import RunConfig
 from sdx.sources import IndexSource, LatentSource
 from sdx.teachers import Embedder
 from sdx.training import augment, graphs, sampling, schedule
+from sdx.training.ahead import Ahead
 from sdx.training.evidence import Evidence
 from sdx.training.frozen import Frozen
 from sdx.training.interruption import Interrupted, Interruption
@@ -75,6 +76,8 @@ class Trainer:
         self._record = record
         self._evaluate = evaluate
         self._checkpoint = checkpoint
+        self._ahead = Ahead(self._draw, device) if config.overlap else None
+        self._stops = False  # asked to, so that nothing more is to be drawn ahead
         self._previous: tuple[Tensor, Tensor] | None = None  # index and teacher embedding of the batch before
         self._held_out: tuple[Batch, Tensor | None] | None = None
 
@@ -85,6 +88,7 @@ class Trainer:
         with Interruption() as interruption, contextlib.closing(display):
             while images_seen < self.config.images:
                 before = images_seen
+                self._stops = interruption.asked
                 row = self.step(before)
                 images_seen += row.pop("images")
                 display.update(images_seen, row["loss"], row["cosine"])
@@ -96,9 +100,11 @@ class Trainer:
                     self.metrics.write("validate", images_seen, students=self.validate())
                 if schedule.due(self.config.eval_every, before, images_seen):
                     self._evaluate(images_seen)
-                if interruption.asked or schedule.due(self.config.checkpoint_every, before, images_seen):
+                # A batch drawn ahead has moved the sampler on: its step is taken before the state is kept.
+                stops = interruption.asked and not (self._ahead and self._ahead.has_drawn)
+                if stops or schedule.due(self.config.checkpoint_every, before, images_seen):
                     self._checkpoint(images_seen)
-                if interruption.asked:
+                if stops:
                     raise Interrupted
         return images_seen
 
@@ -106,19 +112,19 @@ class Trainer:
         """Train every student on one batch and return what there is to log."""
         progress = min(images_seen / self.config.images, 1.0)
         rate = schedule.learning_rate(self.config.optimizer, images_seen, self.config.images)
-        proposal = self.sampler.propose(self.config.batch, images_seen)
-        batch = self.frozen(proposal)
+        proposal, batch = self._ahead.take(images_seen) if self._ahead else self._draw(images_seen)
         view = augment.student_view(self.config.augment, batch.face, batch, self.random)
         # A user's network may hold dropout, which reads torch's generator: keyed like all else, it survives resuming.
         torch.manual_seed(self.config.seed ^ images_seen)
+        take = Learner.forward if self._ahead else Learner.step
         steps = {
-            learner.name: learner.step(view, self.source.frame, batch.target, batch, rate=rate, progress=progress)
+            learner.name: take(learner, view, self.source.frame, batch.target, batch, rate=rate, progress=progress)
             for learner in self.learners
         }
         similarity = torch.stack([similarity for _, similarity in steps.values()]).cpu()  # [students, B]
         sampling.observe(self.sampler, proposal, similarity, Evidence(batch, self.frozen))
         self._record(proposal, similarity)
-        return {
+        row = {
             "images": len(batch),
             "loss": sum(loss for loss, _ in steps.values()) / len(steps),
             "cosine": float(similarity.mean()),
@@ -129,6 +135,22 @@ class Trainer:
             },
             **self._lineage(proposal, batch.target),
         }
+        if self._ahead:
+            self._go_on(self._ahead, images_seen, images_seen + len(batch))
+        return row
+
+    def _draw(self, images_seen: int) -> tuple[Proposal, Batch]:
+        proposal = self.sampler.propose(self.config.batch, images_seen)
+        return proposal, self.frozen(proposal)
+
+    def _go_on(self, ahead: Ahead, before: int, images_seen: int) -> None:
+        """Draw the next batch, if there is one and no state is kept before it; beside that the students learn."""
+        is_last = images_seen >= self.config.images or self._stops
+        if not is_last and not schedule.due(self.config.checkpoint_every, before, images_seen):
+            ahead.draw(images_seen)
+        for learner in self.learners:
+            learner.backward()
+        ahead.join()
 
     def validate(self) -> dict[str, dict[str, float]]:
         """Return each student's loss and cosine on the held-out faces, in evaluation mode."""

@@ -30,6 +30,23 @@ class FakeRecorder:
 
         return replay, outputs
 
+    def record_both(self, first: Callable[[], Any], second: Callable[[], Any]) -> Any:
+        """Count a pair as one recording and as two replays."""
+        for _ in range(WARM_UPS):
+            first()
+            second()
+        self.recorded += 1
+        outputs = _filled_with_nan(first()), _filled_with_nan(second())
+
+        def replay(kept: Any, function: Callable[[], Any]) -> Callable[[], None]:
+            def replayed() -> None:
+                self.replayed += 1
+                _copy(kept, function())
+
+            return replayed
+
+        return (replay(outputs[0], first), outputs[0]), (replay(outputs[1], second), outputs[1])
+
 
 def _filled_with_nan(value: Any) -> Any:
     """A recording computes nothing: what it returns is memory until it is replayed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,17 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from sdx import config as configuration
-from sdx import devices, recipes, sources
-from sdx.config import SourceConfig
+from sdx import devices, recipes, sources, students
+from sdx.config import OptimizerConfig, SourceConfig
 from sdx.precision import FULL
 from sdx.random import Philox
 from sdx.sources.stylegan2 import StyleGAN2Source
-from sdx.training import run, tracking
+from sdx.training import graphs, run, tracking
 from sdx.training.interruption import Interrupted
+from sdx.training.learner import Learner
+from sdx.training.losses import EmbeddingLoss
 from sdx.training.trainer import Trainer
+from sdx.types import Batch
 from sdx.weights import artefact
 
 pytestmark = [
@@ -112,6 +117,68 @@ def test_a_resumed_run_is_the_run(tmp_path: Path, source: str, graphs: str, monk
     resumed, rows_resumed = _train(tmp_path / "stopped", **keys, device="auto")
     assert _losses(rows_resumed) == _losses(rows)
     assert [name for name in whole if not torch.equal(whole[name], resumed[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "sampler", "recorded"),
+    [
+        ("stylegan2", "resample", "true"),
+        ("stylegan2", "resample", "false"),
+        ("stylegan2:random-256", "resample", "true"),
+        ("simface", "resample", "true"),
+        ("stylegan2", "fresh", "true"),
+        ("stylegan2", "pool", "true"),
+    ],
+)
+def test_drawing_ahead_changes_nothing(
+    tmp_path: Path, source: str, sampler: str, recorded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two students, whose forward passes follow each other; asked to stop when the next batch is drawn, and resumed."""
+    keys = {"source": source, "sampler": sampler, "graphs": recorded, "augment.flip": "true", "images": "320"}
+    keys |= {"students": "small,mobilefacenet", "students.mobilefacenet.size": "32", "validate_every": "320"}
+    plain, rows = _train(tmp_path / "plain", **keys)
+    step = Trainer.step
+
+    def signalled(trainer: Trainer, seen: int) -> dict[str, Any]:
+        row = step(trainer, seen)
+        if seen == 3 * 32:
+            os.kill(os.getpid(), signal.SIGINT)
+        return row
+
+    monkeypatch.setattr(Trainer, "step", signalled)
+    with pytest.raises(Interrupted):
+        _train(tmp_path / "ahead", **keys, overlap="true")
+    monkeypatch.setattr(Trainer, "step", step)
+    ahead, rows_ahead = _train(tmp_path / "ahead", **keys, overlap="true", device="auto")
+    assert _losses(rows) == _losses(rows_ahead)
+    assert [name for name in plain if not torch.equal(plain[name], ahead[name])] == []
+
+
+def test_passes_in_halves_are_the_steps() -> None:
+    """Recorded, of two students at a time and of two batch sizes in turn, so that each graph meets others' memory."""
+    device = torch.device("cuda", 0)
+
+    def trained(halves: bool) -> list[Tensor]:
+        learners = []
+        for seed in range(2):
+            torch.manual_seed(seed)
+            student = students.build("a", "small", 8, size=32).to(device)
+            recorder = graphs.recorder(halves, device)
+            learners.append(Learner(student, EmbeddingLoss(1.0, 0.5), OptimizerConfig(clip=1.0), 8, recorder))
+        for step, size in enumerate((4, 7, 4, 4, 7)):
+            generator = torch.Generator().manual_seed(step)
+            face = (torch.rand(size, 3, 32, 32, generator=generator) * 2 - 1).to(device)
+            target = torch.randn(size, 8, generator=generator).to(device)
+            batch = Batch(torch.arange(size), face)
+            for learner in learners:
+                take = learner.forward if halves else learner.step
+                take(face, "aligned", target, batch, rate=0.01, progress=0.0)
+            for learner in learners if halves else ():
+                learner.backward()
+        return [value.clone() for learner in learners for value in learner.result.state_dict().values()]
+
+    with devices.using(device, exact=True):
+        assert all(map(torch.equal, trained(True), trained(False)))
 
 
 def test_half_precision_hardly_turns_the_teachers_embedding() -> None:

@@ -29,7 +29,7 @@ def modulated_conv2d(
     """Return the convolution of ``x`` by weights modulated per sample, resampled, plus noise.
 
     Args:
-        x: float16, bfloat16, float32 or float64 [N, I, H, W].
+        x: float16, bfloat16, float32 or float64 [N, I, H, W]; under autocast the result is in its format, as theirs.
         weight: [O, I, kh, kw].
         styles: [N, I].
         noise: [H', W'], [1, 1, H', W'] or [N, 1, H', W'], added to the result.
