@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that needs an NVIDIA GPU, within six minutes: tests and memory checks side by side; then, alone on the
+# Everything that needs an NVIDIA GPU, within seven minutes: tests and memory checks side by side; then, alone on the
 # machine, bytes and times.
 #   [COMMIT=...] benches/on_gpu.sh OUTPUT_FOLDER [CHECKOUT_OF_STYLEGAN3]
 # What is missing on the machine (compute-sanitizer, ncu, xdist, the checkout) is named and left out. COMMIT is what the
@@ -64,5 +64,5 @@ else
 fi
 bench=("$python" -m pytest -v -p no:cacheprovider ${peer:+--peer-stylegan3 "$peer"})
 step kernels 105 "${bench[@]}" benches/bench_kernels.py --rows "$out/kernels.jsonl" || failed=1
-step steps 75 "${bench[@]}" benches/bench_gpu_step.py --rows "$out/steps.jsonl" || failed=1
+step steps 110 "${bench[@]}" benches/bench_gpu_step.py --rows "$out/steps.jsonl" || failed=1
 exit $failed
