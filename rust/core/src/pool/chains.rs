@@ -78,4 +78,18 @@ impl Chains {
         std::iter::successors(link(first), move |at| link(at.next))
             .map(|link| Hop { index: link.index, scale: link.scale })
     }
+
+    /// Take the hops of many chains: number of the chain, of the hop, and the hop; the first of all, then the second, ...,
+    /// for links are far apart in memory and those of different chains are waited for together.
+    pub fn each(&self, first: impl Iterator<Item = u32>, mut take: impl FnMut(usize, usize, Hop)) {
+        let mut open: Vec<(usize, u32)> = first.enumerate().filter(|&(_, at)| at != END).collect();
+        for hop in 0..HOPS {
+            open.retain_mut(|(chain, at)| {
+                let link = &self.links[*at as usize];
+                take(*chain, hop, Hop { index: link.index, scale: link.scale });
+                *at = link.next;
+                link.next != END
+            });
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) use draw::{check_number, shares};
 pub use entries::Entries;
 pub use statistics::Statistics;
 
+use std::hint::black_box;
+
 use crate::priority::{MOST_COSINE, priority, weight};
 use crate::tree::Tree;
 use crate::{Error, Result, philox};
@@ -75,7 +77,7 @@ impl LatentPool {
             places: Vec::new(),
             similarity: Vec::new(),
             chains: Chains::new(),
-            tree: Tree::default(),
+            tree: Tree::new(config.eviction.leaver(), &[], &[]),
             pushed: 0,
         })
     }
@@ -124,10 +126,12 @@ impl LatentPool {
         self.chains.reserve(hops)?;
         self.make_room(count)?;
         let mut pushed = Pushed { id: Vec::with_capacity(count), evicted: Vec::new() };
+        let mut leavers = Vec::new().into_iter();
         for row in 0..count {
-            let id = self.push_one(arrivals, row, count, &mut pushed.evicted);
+            let id = self.push_one(arrivals, row, count, &mut leavers, &mut pushed.evicted);
             pushed.id.push(id.unwrap_or(-1));
         }
+        self.tree.settle();
         Ok(pushed)
     }
 
@@ -140,6 +144,7 @@ impl LatentPool {
         check_images_seen(images_seen)?;
         // One thing at a time for all of them, for then the places, far apart in memory, are waited for together.
         let places: Vec<Option<usize>> = id.iter().map(|&id| self.place(id)).collect();
+        black_box(places.iter().flatten().map(|&place| self.tree.touch(place)).fold(0, u32::wrapping_add));
         let mut noted = Vec::with_capacity(id.len());
         for (row, place) in places.iter().enumerate() {
             let latest = similarity.iter().skip(row).step_by(id.len()).copied();
@@ -148,19 +153,22 @@ impl LatentPool {
         for (place, weight) in noted {
             self.tree.set(place, weight);
         }
+        self.tree.settle();
         Ok(places.iter().map(Option::is_some).collect())
     }
 
     /// Remove entries and return which ids were still in the pool.
     pub fn evict(&mut self, id: &[i64]) -> Vec<bool> {
-        id.iter().map(|&id| self.place(id).map(|place| self.vacate(place)).is_some()).collect()
+        let known = id.iter().map(|&id| self.place(id).map(|place| self.vacate(place)).is_some()).collect();
+        self.tree.settle();
+        known
     }
 
     /// Return where an entry is, if it still is.
     fn place(&self, id: i64) -> Option<usize> {
         let place = usize::try_from(id & 0xffff_ffff).ok()?;
         let found = self.places.get(place)?;
-        (i64::from(found.generation) == id >> 32 && self.tree.weight(place) > 0).then_some(place)
+        (i64::from(found.generation) == id >> 32 && found.visits > 0).then_some(place)
     }
 
     fn id(&self, place: usize) -> i64 {
@@ -181,14 +189,21 @@ impl LatentPool {
         self.places.try_reserve_exact(more).map_err(failed) // last: what the question above is about
     }
 
-    fn push_one(&mut self, arrivals: &Arrivals, row: usize, count: usize, evicted: &mut Vec<i64>) -> Option<i64> {
+    fn push_one(
+        &mut self,
+        arrivals: &Arrivals,
+        row: usize,
+        count: usize,
+        leavers: &mut std::vec::IntoIter<usize>,
+        evicted: &mut Vec<i64>,
+    ) -> Option<i64> {
         let similarity = || arrivals.similarity.iter().skip(row).step_by(count).copied();
         let reliability = arrivals.reliability[row];
         let number = self.pushed;
         self.pushed += 1;
         let mut vacated = None;
         if self.len() == self.config.capacity {
-            let leaver = self.leaver(number)?;
+            let leaver = self.leaver(number, leavers)?;
             if self.config.eviction == Eviction::Easiest {
                 let own: Vec<f32> = similarity().collect();
                 if weight(priority(self.config.steer.of(&own), reliability)) < self.tree.weight(leaver) {
@@ -215,16 +230,17 @@ impl LatentPool {
         Some(self.id(place))
     }
 
-    /// Return who leaves for the push of a number.
-    fn leaver(&self, number: u64) -> Option<usize> {
-        match self.config.eviction {
-            Eviction::Easiest => self.tree.lightest(),
-            Eviction::Oldest => self.tree.oldest(),
-            Eviction::Random => {
-                let index = -1 - number.cast_signed();
-                self.tree.pick(philox::words(self.config.seed, self.config.stream, index, 0), true)
-            }
+    /// Return who leaves for the push of a number: the next of those known to, if there are any.
+    fn leaver(&mut self, number: u64, known: &mut std::vec::IntoIter<usize>) -> Option<usize> {
+        if self.config.eviction == Eviction::Random {
+            let index = -1 - number.cast_signed();
+            return self.tree.pick(philox::words(self.config.seed, self.config.stream, index, 0), true);
         }
+        known.next().or_else(|| {
+            self.tree.settle();
+            *known = self.tree.leavers().into_iter();
+            known.next()
+        })
     }
 
     /// Add a place that is out, and return it.

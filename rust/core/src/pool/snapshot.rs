@@ -155,7 +155,7 @@ impl LatentPool {
         if taken.windows(2).any(|pair| pair[0] == pair[1]) {
             return Ok(cursor.fail("expected every push to have a number of its own, got one twice")?);
         }
-        self.tree = Tree::new(weights, ages);
+        self.tree = Tree::new(self.config.eviction.leaver(), &weights, &ages);
         Ok(())
     }
 }
