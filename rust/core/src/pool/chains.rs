@@ -1,5 +1,7 @@
 //! Hops of all entries in one arena: sixteen bytes each, and none for those that an entry has not.
 
+use std::hint::black_box;
+
 use super::HOPS;
 use crate::{Error, Result};
 
@@ -84,6 +86,8 @@ impl Chains {
     pub fn each(&self, first: impl Iterator<Item = u32>, mut take: impl FnMut(usize, usize, Hop)) {
         let mut open: Vec<(usize, u32)> = first.enumerate().filter(|&(_, at)| at != END).collect();
         for hop in 0..HOPS {
+            // Nothing but reads, so that many are under way at once.
+            black_box(open.iter().map(|&(_, at)| self.links[at as usize].next).fold(0, u32::wrapping_add));
             open.retain_mut(|(chain, at)| {
                 let link = &self.links[*at as usize];
                 take(*chain, hop, Hop { index: link.index, scale: link.scale });

@@ -40,11 +40,7 @@ impl LatentPool {
     /// # Errors
     /// [`Error::Data`] for an id that is not in the pool (any more), [`Error::TooLarge`] where memory is short.
     pub fn entries(&self, id: &[i64]) -> Result<Entries> {
-        let mut places = Vec::with_capacity(id.len());
-        for &id in id {
-            let Some(place) = self.place(id) else { return data("ids of entries in the pool", id) };
-            places.push(place);
-        }
+        let places = self.places_of(id)?;
         // A column at a time: what a column reads, far apart in memory, is then waited for together.
         let (mut index, mut scale) = (Vec::new(), Vec::new());
         let numbers = places.len() * HOPS;
@@ -76,6 +72,19 @@ impl LatentPool {
             last_visit: found.iter().map(|place| place.last_visit).collect(),
             pushed: places.iter().map(|&place| self.tree.age(place).cast_signed()).collect(),
         })
+    }
+
+    /// Return the vectors of entries, row-major `[n, vector_length]`: float16's numbers, of which each is one of float32.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an id that is not in the pool (any more), [`Error::TooLarge`] where memory is short.
+    pub fn vectors(&self, id: &[i64]) -> Result<Vec<f32>> {
+        self.vectors.read(&self.places_of(id)?)
+    }
+
+    fn places_of(&self, id: &[i64]) -> Result<Vec<usize>> {
+        let place = |&id| self.place(id).map_or_else(|| data("ids of entries in the pool", id), Ok);
+        id.iter().map(place).collect()
     }
 
     /// Return the priority and the group of every entry, in the order of `ids`.

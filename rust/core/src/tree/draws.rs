@@ -19,30 +19,25 @@ struct Reach {
 }
 
 /// Places drawn: where on the line of those left each was, ascending, and where on the line of all it ends.
-struct Gaps {
-    at: Vec<u64>,
-    end: Vec<u64>,
-}
+struct Gaps(Vec<(u64, u64)>);
 
 impl Gaps {
-    fn with_capacity(count: usize) -> Self {
-        Self { at: Vec::with_capacity(count), end: Vec::with_capacity(count) }
-    }
-
     /// Return how many gaps are leapt over on the way to a point of the line of those left, and where that is on the
     /// line of all.
     fn leap(&self, point: u64) -> (usize, u64) {
-        let passed = self.at.partition_point(|at| *at <= point);
-        (passed, passed.checked_sub(1).map_or(point, |last| point - self.at[last] + self.end[last]))
+        let passed = self.0.partition_point(|(at, _)| *at <= point);
+        let gone = passed.checked_sub(1).map_or(0, |last| self.0[last].1 - self.0[last].0);
+        (passed, point + gone)
     }
 
     /// Take out `weight` that ends at `end` on the line of all and is at `at` on the line of those left, past so many gaps.
     fn add(&mut self, passed: usize, at: u64, end: u64, weight: u64) {
-        for at in &mut self.at[passed..] {
-            *at -= weight;
+        self.0.push((0, 0));
+        for after in (passed + 1..self.0.len()).rev() {
+            let (at, end) = self.0[after - 1];
+            self.0[after] = (at - weight, end);
         }
-        self.at.insert(passed, at);
-        self.end.insert(passed, end);
+        self.0[passed] = (at, end);
     }
 }
 
@@ -51,7 +46,7 @@ impl Tree {
     /// fewer are in. Time goes with the square of their number.
     pub fn draw(&self, words: &[[u32; 4]]) -> Vec<usize> {
         let foreseen = self.foresee(words);
-        let (mut gaps, mut left) = (Gaps::with_capacity(words.len()), self.total);
+        let (mut gaps, mut left) = (Gaps(Vec::with_capacity(words.len())), self.total);
         let mut drawn = Vec::with_capacity(words.len());
         for (&words, &reach) in words.iter().zip(&foreseen) {
             if left == 0 {
@@ -85,7 +80,10 @@ impl Tree {
                 self.descend(level, reach);
             }
         }
-        black_box(reaches.iter().map(|reach| self.weight[reach.block].0[0]).fold(0, u32::wrapping_add));
+        // As draws leap over those before them, some end beside the block that they are seen in.
+        let beside = |reach: &Reach| [reach.block.saturating_sub(1), reach.block, reach.block + 1];
+        let weights = reaches.iter().flat_map(beside).filter_map(|block| self.weight.get(block));
+        black_box(weights.map(|block| block.0[0]).fold(0, u32::wrapping_add));
         for (reach, point) in reaches.iter_mut().zip(points) {
             reach.start = point - reach.start;
         }

@@ -141,13 +141,13 @@ impl Tree {
         }
     }
 
-    /// Read what `set` will.
-    pub fn touch(&self, place: usize) -> u32 {
-        let mut seen = self.weight(place) ^ self.heaviest.touch(place).0 ^ self.sum.touch(0, place / FAN / FAN) as u32;
-        if self.leaver == Leaver::Lightest {
-            seen ^= self.first.touch(place).0 ^ self.age(place) as u32;
+    /// Read what `set` will, for the reads of many places to be under way at once; the number means nothing.
+    pub fn touch(&self, place: usize) -> u64 {
+        let weights = u64::from(self.weight(place) ^ self.heaviest.touch(place).0) ^ self.sum.part(0, place / FAN);
+        match self.leaver {
+            Leaver::Lightest => weights ^ self.first.touch(place).1 ^ self.age(place),
+            Leaver::Oldest | Leaver::None => weights,
         }
-        seen
     }
 
     /// Look for the extremes of what was filled.
