@@ -49,7 +49,7 @@ impl Vectors {
     pub fn reserve(&mut self, more: usize) -> Result<()> {
         let count = self.length;
         let failed = |_| Error::TooLarge { rows: more, count };
-        self.bits.try_reserve_exact(more.checked_mul(count).unwrap_or(usize::MAX)).map_err(failed)
+        self.bits.try_reserve_exact(more.saturating_mul(count)).map_err(failed)
     }
 
     /// Add a place.
