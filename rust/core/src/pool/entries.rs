@@ -83,8 +83,12 @@ impl LatentPool {
     }
 
     fn places_of(&self, id: &[i64]) -> Result<Vec<usize>> {
-        let place = |&id| self.place(id).map_or_else(|| data("ids of entries in the pool", id), Ok);
-        id.iter().map(place).collect()
+        let mut places = Vec::with_capacity(id.len());
+        for &id in id {
+            let Some(place) = self.place(id) else { return data("ids of entries in the pool", id) };
+            places.push(place);
+        }
+        Ok(places)
     }
 
     /// Return the priority and the group of every entry, in the order of `ids`.

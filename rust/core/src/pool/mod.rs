@@ -313,15 +313,15 @@ impl LatentPool {
 
     fn vacate(&mut self, place: usize) {
         self.clear(place);
+        let students = 2 * self.config.students;
+        self.similarity[students * place..][..students].fill(0.0);
+        self.vectors.clear(place);
         self.tree.fill(place, 0, 0);
     }
 
-    /// Forget what a place holds, all but its weight and age.
+    /// Forget who is in a place, but not the numbers that whoever comes next has too.
     fn clear(&mut self, place: usize) {
-        let students = 2 * self.config.students;
         self.chains.remove(self.places[place].chain);
-        self.vectors.clear(place);
-        self.similarity[students * place..][..students].fill(0.0);
         let generation = (self.places[place].generation + 1) & 0x7fff_ffff;
         self.places[place] = Place { generation, ..VACANT };
     }

@@ -74,7 +74,9 @@ impl Vectors {
     }
 
     pub fn clear(&mut self, place: usize) {
-        self.bits[place * self.length..][..self.length].fill(0);
+        for bits in &mut self.bits[place * self.length..][..self.length] {
+            *bits = 0;
+        }
     }
 
     /// Return the vectors of places, row-major `[places.len(), length]`, each number as it is kept.

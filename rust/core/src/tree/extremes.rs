@@ -16,9 +16,9 @@ impl Key for Reverse<u32> {
     const OUT: Self = Self(0);
 }
 
-/// A number, and age among equals.
-impl Key for (u32, u64) {
-    const OUT: Self = (u32::MAX, u64::MAX);
+/// A number, and in its lower half the age among equals: one number, as the two are not compared without a branch.
+impl Key for u128 {
+    const OUT: Self = Self::MAX;
 }
 
 /// The first of each block, up to the first of all.
@@ -79,16 +79,26 @@ impl<K: Key> Extremes<K> {
         }
     }
 
+    /// Return the place that comes first, of equals the lower.
+    pub fn first(&self, keys: impl Fn(usize) -> [K; FAN]) -> Option<usize> {
+        let first = self.levels.top().map(least).filter(|first| *first != K::OUT)?;
+        let block = (0..self.levels.count()).rev().fold(0, |block, level| {
+            let parts = self.levels.block(level, block);
+            block * FAN + position(parts, first)
+        });
+        Some(block * FAN + position(&keys(block), first))
+    }
+
     /// Return the places of one block that come before all others, in order; of equals the lower.
     pub fn run(&self, keys: impl Fn(usize) -> [K; FAN]) -> Vec<usize> {
         let Some(top) = self.levels.top() else { return Vec::new() };
         let (first, mut rest) = (least(top), K::OUT);
         let mut block = 0;
         for level in (0..self.levels.count()).rev() {
-            let parts = self.levels.block(level, block);
-            let at = parts.iter().position(|key| *key == first).unwrap_or(0);
-            let others = parts.iter().enumerate().filter(|(part, _)| *part != at);
-            rest = others.map(|(_, key)| *key).fold(rest, K::min);
+            let mut parts = *self.levels.block(level, block);
+            let at = position(&parts, first);
+            parts[at] = rest;
+            rest = least(&parts);
             block = block * FAN + at;
         }
         let mut run: Vec<_> = keys(block).into_iter().zip(block * FAN..).filter(|(key, _)| *key < rest).collect();
@@ -125,4 +135,10 @@ impl<K: Key> Extremes<K> {
 
 pub fn least<K: Key>(keys: &[K; FAN]) -> K {
     keys.iter().copied().fold(K::OUT, K::min)
+}
+
+/// Return the first part that has a key which one of them has.
+fn position<K: Key>(parts: &[K; FAN], wanted: K) -> usize {
+    // To the end, whatever comes: no processor foretells where it is.
+    (0..FAN).rev().fold(0, |found, at| if parts[at] == wanted { at } else { found })
 }

@@ -24,8 +24,8 @@ pub enum Leaver {
     None,
 }
 
-/// Weight and age.
-type Light = (u32, u64);
+/// Weight, and age in the lower half.
+type Light = u128;
 
 /// Places 0, 1, ... with a weight (0: the place is out) and an age, the order in which they were filled.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ impl Tree {
         self.heaviest.change(place, Reverse(old), Reverse(weight));
         if self.leaver == Leaver::Lightest {
             let age = self.age(place);
-            self.first.change(place, (old, age), (weight, age));
+            self.first.change(place, key(self.leaver, old, age), key(self.leaver, weight, age));
         }
     }
 
@@ -145,7 +145,7 @@ impl Tree {
     pub fn touch(&self, place: usize) -> u64 {
         let weights = u64::from(self.weight(place) ^ self.heaviest.touch(place).0) ^ self.sum.part(0, place / FAN);
         match self.leaver {
-            Leaver::Lightest => weights ^ self.first.touch(place).1 ^ self.age(place),
+            Leaver::Lightest => weights ^ u64::from(self.first.touch(place) > 0) ^ self.age(place),
             Leaver::Oldest | Leaver::None => weights,
         }
     }
@@ -182,11 +182,11 @@ impl Tree {
     /// Return the places that leave next, in order, at least one if any is in. More than one are the next ones of all that
     /// are in and of whoever comes meanwhile.
     pub fn leavers(&self) -> Vec<usize> {
-        let mut run = self.first.run(|block| light(self.leaver, &self.weight[block], &self.age[block]));
-        if self.leaver == Leaver::Lightest {
-            run.truncate(1); // who comes may be lighter than the others
+        let keys = |block: usize| light(self.leaver, &self.weight[block], &self.age[block]);
+        match self.leaver {
+            Leaver::Lightest => self.first.first(keys).into_iter().collect(), // who comes may be lighter than others
+            Leaver::Oldest | Leaver::None => self.first.run(keys),
         }
-        run
     }
 
     /// Return the places of greatest weight, heaviest first, the lower of equals first.
@@ -231,11 +231,8 @@ impl Tree {
 }
 
 fn key(leaver: Leaver, weight: u32, age: u64) -> Light {
-    match leaver {
-        _ if weight == 0 => Light::OUT,
-        Leaver::Oldest => (0, age),
-        _ => (weight, age),
-    }
+    let number = if leaver == Leaver::Oldest { 0 } else { weight };
+    if weight == 0 { Light::OUT } else { Light::from(number) << 64 | Light::from(age) }
 }
 
 fn light(leaver: Leaver, weight: &Block<u32>, age: &Block<u64>) -> [Light; FAN] {
