@@ -6,6 +6,8 @@
 mod draws;
 mod extremes;
 mod levels;
+#[cfg(test)]
+mod tests;
 
 use std::cmp::Reverse;
 
