@@ -1,6 +1,6 @@
 //! The pool: faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
 //!
-//! An entry costs 54.7 + 8 students bytes and 16 more for each hop: 63 to 191 for one student, 95 with two hops; a
+//! An entry costs 54.1 + 8 students bytes and 16 more for each hop: 62 to 190 for one student, 94 with two hops; a
 //! vector in float16 2 more for each number, where a pool is made to keep them.
 //! `observe`, `push`, `evict` and `draw` take O(log n) an entry. Draw weights are integers, 2^-30 of priority each.
 //! The state is a function of the sequence of operations alone: processes that do the same hold the same pool.
