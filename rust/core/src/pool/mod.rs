@@ -150,12 +150,12 @@ impl LatentPool {
         self.push_vectors(arrivals, &[])
     }
 
-    /// As [`Self::push`], with the vectors of a pool that keeps them, row-major `[n, length]`; each number is rounded to
-    /// the nearest of float16, of two to the even one.
+    /// As [`Self::push`], with the vectors of a pool that keeps them, row-major `[n, length]`; each number is rounded
+    /// to the nearest of float16, of two to the even one.
     ///
     /// # Errors
-    /// Those of [`Self::push`], and [`Error::Data`] for another number of numbers, or one that is not finite or rounds to
-    /// none of float16's, which end at 65504.
+    /// Those of [`Self::push`], and [`Error::Data`] for another number of numbers, or one that is not finite or rounds
+    /// to none of float16's, which end at 65504.
     pub fn push_vectors(&mut self, arrivals: &Arrivals, vector: &[f32]) -> Result<Pushed> {
         let count = arrivals.check(self.config.students)?;
         self.vectors.check(vector, count)?;
