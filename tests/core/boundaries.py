@@ -71,7 +71,7 @@ def _at(values: np.ndarray[Any, Any], place: Any, value: float) -> np.ndarray[An
     return changed
 
 
-PUSHED = {**columns(5), "hops": np.full(5, 3)}
+PUSHED = {**columns(5, vector=3), "hops": np.full(5, 3)}
 PICKED = {
     "priority": np.linspace(0.1, 1, 12, dtype=np.float32),
     "count": 4,
@@ -112,12 +112,13 @@ TABLE: dict[str, Entry] = {
     "Curve.points": _curve("points", {"count": 5}, [({"count": -1}, OVERFLOW)]),
     "LatentPool": Entry(
         _core.LatentPool,
-        {"capacity": 4, "students": 2, **KEY, "smoothing": 0.5, "eviction": "oldest"},
+        {"capacity": 4, "students": 2, **KEY, "smoothing": 0.5, "eviction": "oldest", "vector": 3},
         [({"capacity": value}, ConfigError) for value in (0, 2**28 + 1)]
         + [({"students": value}, ConfigError) for value in (0, 65)]
         + [({"smoothing": value}, ConfigError) for value in (-0.1, 1.0, float("nan"))]
         + [({"steer": value}, ConfigError) for value in ("median", 2)]
-        + [({"eviction": "hardest"}, ConfigError), ({"seed": -1}, OVERFLOW), ({"stream": 2**32}, OVERFLOW)],
+        + [({"eviction": "hardest"}, ConfigError), ({"seed": -1}, OVERFLOW), ({"stream": 2**32}, OVERFLOW)]
+        + [({"vector": 2**16 + 1}, ConfigError), ({"vector": -1}, OVERFLOW)],
     ),
     "LatentPool.draw": _pool(
         "draw",
@@ -135,10 +136,12 @@ TABLE: dict[str, Entry] = {
         [({"similarity": np.full((2, 3), 1.5, np.float32)}, DataError), ({"images_seen": -1}, DataError)],
     ),
     "LatentPool.priorities": _pool("priorities", {}, []),
-    "LatentPool.push": _pool(
-        "push",
+    "LatentPool.push": Entry(
+        lambda **arguments: filled(vector=3)[0].push(**arguments),
         PUSHED,
         [
+            ({"vector": None}, DataError),
+            ({"vector": _at(PUSHED["vector"], (0, 0), 65520)}, DataError),
             ({"root": _at(PUSHED["root"], 0, -1)}, DataError),
             ({"hops": _at(PUSHED["hops"], 0, 9)}, DataError),
             ({"index": _at(PUSHED["index"], (0, 0), -1)}, DataError),
@@ -156,6 +159,7 @@ TABLE: dict[str, Entry] = {
     ),
     "LatentPool.snapshot": _pool("snapshot", {}, []),
     "LatentPool.statistics": _pool("statistics", {"images_seen": 200}, [({"images_seen": 2**63}, OVERFLOW)]),
+    "LatentPool.vectors": _pool("vectors", {"id": ID[:3]}, [({"id": np.array([-1])}, DataError)], free=("id",)),
     "normals": _draws(_core.normals),
     "philox": _draws(_core.philox),
     "priorities": Entry(

@@ -10,8 +10,8 @@ class LatentPool:
     """Faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
 
     An id names an entry until it is evicted, and no later one. The state is a function of the sequence of calls:
-    processes that make the same calls hold the same pool. 55 + 8 students + 16 hops bytes an entry once the pool is
-    full.
+    processes that make the same calls hold the same pool. 54 + 8 students + 16 hops + 2 vector bytes an entry once the
+    pool is full.
     """
 
     def __new__(
@@ -24,14 +24,15 @@ class LatentPool:
         steer: Literal["mean", "hardest"] | int,
         smoothing: float = 0.0,
         eviction: Literal["easiest", "oldest", "random"] = "easiest",
+        vector: int = 0,
     ) -> LatentPool:
         """Make an empty pool of at most `capacity` (1 to 2**28) entries, observed by 1 to 64 students.
 
         `steer` says whose similarity makes the priority: their mean, the lowest, or that of one student. Smoothed
         similarity = smoothing x old + (1 - smoothing) x new, smoothing in [0, 1). `eviction` says who leaves a full
         pool: the entry of lowest priority (the oldest of equals; or the newcomer, where it is easier than all), the one
-        pushed first, or any. Seed in [0, 2**64) and stream in [0, 2**32) key all draws. Raises ConfigError for other
-        values.
+        pushed first, or any. Seed in [0, 2**64) and stream in [0, 2**32) key all draws. `vector` numbers in float16, at
+        most 2**16, are kept of each entry. Raises ConfigError for other values.
         """
 
     @property
@@ -40,6 +41,9 @@ class LatentPool:
     @property
     def students(self) -> int:
         """Number of students observed."""
+    @property
+    def vector(self) -> int:
+        """Numbers in the vector of an entry, 0 where none is kept."""
     @property
     def nbytes(self) -> int:
         """Bytes of memory held."""
@@ -57,14 +61,17 @@ class LatentPool:
         reliability: NDArray[np.float32],
         group: NDArray[np.int64],
         images_seen: int,
+        vector: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Add n entries in order; return their ids, int64 [n], -1 for one refused as too easy, and the ids evicted.
 
         `root` int64 [n], at least 0; `hops` int64 [n], 0 to 8; `index` int64 [n, 8] and `scale` float32 [n, 8], at
         least 0, unread beyond `hops`; `similarity` float32 [students, n], cosine of student and teacher; `reliability`
         float32 [n], the teacher's cosine between a face and its mirror image; `group` int64 [n], -1 where unknown,
-        below 2**31. Raises DataError for a value out of range (a cosine may exceed 1 by 0.01) or not finite, or another
-        length, ValueError for another shape; nothing is then added.
+        below 2**31; `vector` float32 [n, self.vector], where vectors are kept, each number rounded to the nearest of
+        float16, of two to the even one. Raises DataError for a value out of range (a cosine may exceed 1 by 0.01,
+        vectors end at 65504) or not finite, another length, or vectors that are missing, ValueError for another shape;
+        nothing is then added.
         """
 
     def observe(self, id: NDArray[np.int64], similarity: NDArray[np.float32], images_seen: int) -> NDArray[np.bool_]:
@@ -95,6 +102,12 @@ class LatentPool:
 
     def entries(self, id: NDArray[np.int64]) -> PoolEntries:
         """Return what is known of entries, int64 [n]; raises DataError for an id that is not in the pool."""
+
+    def vectors(self, id: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the vectors of entries, float32 [n, self.vector], as float16 holds them.
+
+        Raises DataError for an id that is not in the pool.
+        """
 
     def statistics(self, images_seen: int) -> PoolStatistics:
         """Count the entries by difficulty, age, number of hops and group."""

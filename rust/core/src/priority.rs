@@ -40,7 +40,7 @@ pub fn priorities(similarity: &[f32], reliability: &[f32]) -> Result<Vec<f32>> {
 /// Return a cosine's priority in units of 2^-30 and at least one unit, so that whatever is there can be drawn.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within [0, 2.04 x 2^30]
 pub(crate) fn weight(priority: f32) -> u32 {
-    ((f64::from(priority) * UNIT).round() as u32).max(1)
+    ((f64::from(priority) * UNIT + 0.5) as u32).max(1) // `round` is a call where the processor need not know it
 }
 
 pub(crate) fn is_cosine(value: f32) -> bool {

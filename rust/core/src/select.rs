@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use crate::error::{config, data};
 use crate::pool::{check_number, shares};
 use crate::power::{exponential, power};
-use crate::tree::Tree;
+use crate::tree::{Leaver, Tree};
 use crate::{Error, Result, philox};
 
 /// What picks must respect.
@@ -98,7 +98,7 @@ pub fn sample(priority: &[f32], chances: &Chances, rules: &Rules) -> Result<Vec<
     check_priorities(priority)?;
     check_number(chances.number)?;
     let (by_priority, _) = shares(rules.count.min(priority.len()), chances.exploration)?;
-    let mut tree = Tree::new(weights(priority, chances)?, vec![0; priority.len()]);
+    let mut tree = Tree::new(Leaver::None, &weights(priority, chances)?, &vec![0; priority.len()]);
     let mut picks = Picks::new(priority.len(), rules)?;
     for attempt in 0.. {
         if picks.made.len() == rules.count {

@@ -123,7 +123,7 @@ fn every_flipped_byte_is_seen() {
 fn hostile_snapshots_are_refused_for_their_reason() {
     let refusals: &[(usize, &[u8], &str)] = &[
         (0, b"sdxpoor", "expected `sdxpool` and a newline"),
-        (8, &[2], "expected version 1, got 2"),
+        (8, &[3], "expected version 1 or 2, got 3"),
         (CAPACITY, &[0; 8], "a capacity of 1 to 268435456, got 0"),
         (CAPACITY, &[0xff; 8], "a capacity of 1 to 268435456"),
         (CAPACITY, &[5], "places that the capacity and the file hold, got 6"),

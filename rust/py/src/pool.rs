@@ -7,7 +7,7 @@ use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 use sdx_core::pool::{self, Arrivals, Config, Eviction, HOPS, Lineages, Steer};
 
-use crate::array::{Table, View, matrix, vector};
+use crate::array::{self, Table, View, matrix, vector};
 use crate::error;
 
 type Vector<T> = Py<PyArray1<T>>;
@@ -20,7 +20,7 @@ pub struct LatentPool(Mutex<pool::LatentPool>);
 #[pymethods]
 impl LatentPool {
     #[new]
-    #[pyo3(signature = (capacity, students, *, seed, stream, steer, smoothing = 0.0, eviction = "easiest"))]
+    #[pyo3(signature = (capacity, students, *, seed, stream, steer, smoothing = 0.0, eviction = "easiest", vector = 0))]
     #[allow(clippy::too_many_arguments)] // Python's have names
     fn new(
         py: Python<'_>,
@@ -31,6 +31,7 @@ impl LatentPool {
         steer: Bound<'_, PyAny>,
         smoothing: f32,
         eviction: &str,
+        vector: usize,
     ) -> PyResult<Self> {
         let steer = match steer.extract::<String>().as_deref() {
             Ok("mean") => Steer::Mean,
@@ -43,8 +44,8 @@ impl LatentPool {
         };
         let known = [("easiest", Eviction::Easiest), ("oldest", Eviction::Oldest), ("random", Eviction::Random)];
         let eviction = error::choice(py, "eviction", eviction, &known)?;
-        let made = pool::LatentPool::new(Config { capacity, students, steer, smoothing, eviction, seed, stream });
-        Ok(Self(Mutex::new(error::given(py, made)?)))
+        let config = Config { capacity, students, steer, smoothing, eviction, seed, stream };
+        Ok(Self(Mutex::new(error::given(py, pool::LatentPool::with_vectors(config, vector))?)))
     }
 
     /// Most entries.
@@ -57,6 +58,12 @@ impl LatentPool {
     #[getter]
     fn students(&self, py: Python<'_>) -> usize {
         self.with(py, |pool| pool.config().students)
+    }
+
+    /// Numbers in the vector of an entry, 0 where none is kept.
+    #[getter]
+    fn vector(&self, py: Python<'_>) -> usize {
+        self.with(py, |pool| pool.vector_length())
     }
 
     /// Bytes of memory held.
@@ -76,6 +83,7 @@ impl LatentPool {
     }
 
     /// Add entries; (ids, ids that had to leave).
+    #[pyo3(signature = (root, hops, index, scale, similarity, reliability, group, images_seen, vector = None))]
     #[allow(clippy::too_many_arguments)] // Python's have names
     fn push(
         &self,
@@ -88,6 +96,7 @@ impl LatentPool {
         reliability: Bound<'_, PyAny>,
         group: Bound<'_, PyAny>,
         images_seen: i64,
+        vector: Option<Bound<'_, PyAny>>,
     ) -> PyResult<(Vector<i64>, Vector<i64>)> {
         let (root, hops) = (View::new("root", &root)?, View::new("hops", &hops)?);
         let root = root.slice()?;
@@ -98,8 +107,10 @@ impl LatentPool {
         let lineage = Lineages { root, hops: hops.slice()?, index: index.slice()?, scale: scale.slice()? };
         let (similarity, reliability, group) = (similarity.slice()?, reliability.slice()?, group.slice()?);
         let arrivals = Arrivals { lineage, similarity, reliability, group, images_seen };
-        let pushed = self.checked(py, |pool| pool.push(&arrivals))?;
-        Ok((vector(py, pushed.id), vector(py, pushed.evicted)))
+        let kept = vector.map(|kept| Table::of("vector", &kept, root.len(), Some(self.vector(py)))).transpose()?;
+        let kept = kept.as_ref().map_or(Ok(&[][..]), Table::slice)?;
+        let pushed = self.checked(py, |pool| pool.push_vectors(&arrivals, kept))?;
+        Ok((array::vector(py, pushed.id), array::vector(py, pushed.evicted)))
     }
 
     /// Take note of similarities; whether each id was still in the pool.
@@ -152,6 +163,14 @@ impl LatentPool {
         let id = id.slice()?;
         let entries = self.checked(py, |pool| pool.entries(id))?;
         PoolEntries::new(py, entries, id.len(), self.students(py))
+    }
+
+    /// The vectors of entries.
+    fn vectors(&self, py: Python<'_>, id: Bound<'_, PyAny>) -> PyResult<Matrix<f32>> {
+        let id = View::new("id", &id)?;
+        let id = id.slice()?;
+        let (vectors, length) = self.checked(py, |pool| Ok((pool.vectors(id)?, pool.vector_length())))?;
+        Ok(matrix(py, vectors, id.len(), length)?.unbind())
     }
 
     /// Numbers of entries by difficulty, age, hops and group.

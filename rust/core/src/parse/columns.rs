@@ -84,7 +84,16 @@ pub fn read(path: &Path, kinds: &str, separator: Separator, header: bool) -> Res
 }
 
 /// As [`read`], from what is open already; `path` is for messages.
-fn parse(mut file: impl BufRead, path: &Path, kinds: &str, separator: Separator, header: bool) -> Result<Vec<Column>> {
+///
+/// # Errors
+/// Those of [`read`].
+pub fn parse(
+    mut file: impl BufRead,
+    path: &Path,
+    kinds: &str,
+    separator: Separator,
+    header: bool,
+) -> Result<Vec<Column>> {
     let (kinds, open_end) = kinds.strip_suffix('*').map_or((kinds, false), |kinds| (kinds, true));
     let mut columns = kinds.chars().map(Column::of).collect::<Result<Vec<_>>>()?;
     if columns.is_empty() {

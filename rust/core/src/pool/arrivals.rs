@@ -105,6 +105,6 @@ pub(super) fn check_images_seen(images_seen: i64) -> Result<()> {
     if images_seen < 0 { data("images_seen of at least 0", images_seen) } else { Ok(()) }
 }
 
-fn check_length(name: &str, length: usize, expected: usize) -> Result<()> {
+pub(super) fn check_length(name: &str, length: usize, expected: usize) -> Result<()> {
     if length == expected { Ok(()) } else { data(format!("`{name}` of {expected} numbers"), length) }
 }

@@ -1,5 +1,7 @@
 //! Hops of all entries in one arena: sixteen bytes each, and none for those that an entry has not.
 
+use std::hint::black_box;
+
 use super::HOPS;
 use crate::{Error, Result};
 
@@ -77,5 +79,21 @@ impl Chains {
         let link = |at: u32| self.links.get(at as usize);
         std::iter::successors(link(first), move |at| link(at.next))
             .map(|link| Hop { index: link.index, scale: link.scale })
+    }
+
+    /// Take the hops of many chains: number of the chain, of the hop, and the hop; the first of all, then the second, ...,
+    /// for links are far apart in memory and those of different chains are waited for together.
+    pub fn each(&self, first: impl Iterator<Item = u32>, mut take: impl FnMut(usize, usize, Hop)) {
+        let mut open: Vec<(usize, u32)> = first.enumerate().filter(|&(_, at)| at != END).collect();
+        for hop in 0..HOPS {
+            // Nothing but reads, so that many are under way at once.
+            black_box(open.iter().map(|&(_, at)| self.links[at as usize].next).fold(0, u32::wrapping_add));
+            open.retain_mut(|(chain, at)| {
+                let link = &self.links[*at as usize];
+                take(*chain, hop, Hop { index: link.index, scale: link.scale });
+                *at = link.next;
+                link.next != END
+            });
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::{MOST_ENTRIES, MOST_STUDENTS};
 use crate::Result;
 use crate::error::config;
+use crate::tree::Leaver;
 
 /// Whose similarity says how hard an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,17 @@ impl Config {
                 config(format!("a student to steer by below {}", self.students), student)
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Eviction {
+    /// Return whom the tree is to look for.
+    pub(super) fn leaver(self) -> Leaver {
+        match self {
+            Self::Easiest => Leaver::Lightest,
+            Self::Oldest => Leaver::Oldest,
+            Self::Random => Leaver::None,
         }
     }
 }

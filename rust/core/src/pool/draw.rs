@@ -4,6 +4,9 @@ use super::LatentPool;
 use crate::error::config;
 use crate::{Result, philox};
 
+/// Most places drawn before they are taken out of the tree.
+const AT_ONCE: usize = 256;
+
 impl LatentPool {
     /// Draw entries without replacement and return their ids, in the order drawn.
     ///
@@ -20,16 +23,28 @@ impl LatentPool {
         }
         check_number(number)?;
         let words = philox::philox(self.config.seed, self.config.stream, &[number], 4 * count)?;
-        let mut drawn = Vec::with_capacity(count);
-        for (choice, words) in words.as_chunks().0.iter().enumerate() {
-            let Some(place) = self.tree.pick(*words, choice >= by_priority) else { break };
-            drawn.push((place, self.tree.weight(place)));
-            self.tree.give(place, 0);
+        let (weighted, even) = words.as_chunks().0.split_at(by_priority);
+        let (mut drawn, mut out) = (Vec::with_capacity(count), Vec::new());
+        for words in weighted.chunks(AT_ONCE) {
+            self.lend(&drawn, &mut out);
+            drawn.extend(self.tree.draw(words));
         }
-        for &(place, weight) in &drawn {
+        for &words in even {
+            self.lend(&drawn, &mut out);
+            drawn.extend(self.tree.pick(words, true));
+        }
+        for (&place, weight) in drawn.iter().zip(out) {
             self.tree.give(place, weight);
         }
-        Ok(drawn.iter().map(|&(place, _)| self.id(place)).collect())
+        Ok(drawn.iter().map(|&place| self.id(place)).collect())
+    }
+
+    /// Take those of the places drawn out of the tree that are not yet, and note their weights.
+    fn lend(&mut self, drawn: &[usize], out: &mut Vec<u32>) {
+        for &place in &drawn[out.len()..] {
+            out.push(self.tree.weight(place));
+            self.tree.give(place, 0);
+        }
     }
 
     /// Return the ids of the entries of highest priority, hardest first, the lower place first of equals; fewer than

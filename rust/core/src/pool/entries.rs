@@ -1,6 +1,6 @@
 //! What the pool knows of entries.
 
-use super::{HOPS, LatentPool};
+use super::{HOPS, Hop, LatentPool, Place};
 use crate::error::data;
 use crate::priority::priority;
 use crate::{Error, Result};
@@ -40,26 +40,55 @@ impl LatentPool {
     /// # Errors
     /// [`Error::Data`] for an id that is not in the pool (any more), [`Error::TooLarge`] where memory is short.
     pub fn entries(&self, id: &[i64]) -> Result<Entries> {
+        let places = self.places_of(id)?;
+        // A column at a time: what a column reads, far apart in memory, is then waited for together.
+        let (mut index, mut scale) = (Vec::new(), Vec::new());
+        let numbers = places.len() * HOPS;
+        let too_large = |_| Error::TooLarge { rows: places.len(), count: HOPS };
+        index.try_reserve_exact(numbers).map_err(too_large)?;
+        scale.try_reserve_exact(numbers).map_err(too_large)?;
+        index.resize(numbers, -1);
+        scale.resize(numbers, 0.0);
+        let found: Vec<&Place> = places.iter().map(|&place| &self.places[place]).collect();
+        self.chains.each(found.iter().map(|place| place.chain), |row, hop, Hop { index: number, scale: size }| {
+            (index[row * HOPS + hop], scale[row * HOPS + hop]) = (number, size);
+        });
+        let students = self.config.students;
+        let similarity = |offset: usize| {
+            let each = (0..students).flat_map(|student| places.iter().map(move |place| (student, place)));
+            each.map(|(student, place)| self.similarity[2 * place * students + offset + student]).collect()
+        };
+        Ok(Entries {
+            root: found.iter().map(|place| place.root).collect(),
+            hops: found.iter().map(|place| place.hops.into()).collect(),
+            index,
+            scale,
+            latest: similarity(0),
+            smoothed: similarity(students),
+            reliability: found.iter().map(|place| place.reliability).collect(),
+            priority: places.iter().map(|&place| self.priority(place)).collect(),
+            group: found.iter().map(|place| place.group.into()).collect(),
+            visits: found.iter().map(|place| place.visits.into()).collect(),
+            last_visit: found.iter().map(|place| place.last_visit).collect(),
+            pushed: places.iter().map(|&place| self.tree.age(place).cast_signed()).collect(),
+        })
+    }
+
+    /// Return the vectors of entries, row-major `[n, vector_length]`: float16's numbers, of which each is one of float32.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an id that is not in the pool (any more), [`Error::TooLarge`] where memory is short.
+    pub fn vectors(&self, id: &[i64]) -> Result<Vec<f32>> {
+        self.vectors.read(&self.places_of(id)?)
+    }
+
+    fn places_of(&self, id: &[i64]) -> Result<Vec<usize>> {
         let mut places = Vec::with_capacity(id.len());
         for &id in id {
             let Some(place) = self.place(id) else { return data("ids of entries in the pool", id) };
             places.push(place);
         }
-        let mut entries = Entries::default();
-        let too_large = |_| Error::TooLarge { rows: places.len(), count: HOPS };
-        entries.index.try_reserve_exact(places.len() * HOPS).map_err(too_large)?;
-        entries.scale.try_reserve_exact(places.len() * HOPS).map_err(too_large)?;
-        for &place in &places {
-            self.add_to(&mut entries, place);
-        }
-        let students = self.config.students;
-        for student in 0..students {
-            let own =
-                |offset| places.iter().map(move |place| self.similarity[(2 * place) * students + offset + student]);
-            entries.latest.extend(own(0));
-            entries.smoothed.extend(own(students));
-        }
-        Ok(entries)
+        Ok(places)
     }
 
     /// Return the priority and the group of every entry, in the order of `ids`.
@@ -76,23 +105,5 @@ impl LatentPool {
 
     pub(super) fn priority(&self, place: usize) -> f32 {
         priority(self.steering(place), self.places[place].reliability)
-    }
-
-    fn add_to(&self, entries: &mut Entries, place: usize) {
-        let found = &self.places[place];
-        entries.root.push(found.root);
-        entries.hops.push(i64::from(found.hops));
-        for hop in self.chains.hops(found.chain) {
-            entries.index.push(hop.index);
-            entries.scale.push(hop.scale);
-        }
-        entries.index.resize(entries.root.len() * HOPS, -1);
-        entries.scale.resize(entries.root.len() * HOPS, 0.0);
-        entries.reliability.push(found.reliability);
-        entries.priority.push(self.priority(place));
-        entries.group.push(i64::from(found.group));
-        entries.visits.push(i64::from(found.visits));
-        entries.last_visit.push(found.last_visit);
-        entries.pushed.push(self.tree.age(place).cast_signed());
     }
 }

@@ -1,7 +1,7 @@
 //! The pool: faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
 //!
-//! An entry costs 54.7 + 8 students bytes and 16 more for each hop: 63 to 191 for one student, 95 with two hops. Vectors
-//! are not stored.
+//! An entry costs 54.1 + 8 students bytes and 16 more for each hop: 62 to 190 for one student, 94 with two hops; a
+//! vector in float16 2 more for each number, where a pool is made to keep them.
 //! `observe`, `push`, `evict` and `draw` take O(log n) an entry. Draw weights are integers, 2^-30 of priority each.
 //! The state is a function of the sequence of operations alone: processes that do the same hold the same pool.
 
@@ -12,6 +12,7 @@ mod draw;
 mod entries;
 mod snapshot;
 mod statistics;
+mod vectors;
 
 pub use arrivals::{Arrivals, Lineages, Pushed};
 pub use chains::Hop;
@@ -20,11 +21,14 @@ pub(crate) use draw::{check_number, shares};
 pub use entries::Entries;
 pub use statistics::Statistics;
 
+use std::hint::black_box;
+
 use crate::priority::{MOST_COSINE, priority, weight};
 use crate::tree::Tree;
 use crate::{Error, Result, philox};
 use arrivals::{check_images_seen, check_similarity};
 use chains::Chains;
+use vectors::Vectors;
 
 /// Most hops of a lineage.
 pub const HOPS: usize = 8;
@@ -41,6 +45,7 @@ pub struct LatentPool {
     /// Of each place the latest similarities of all students, then the smoothed ones.
     similarity: Vec<f32>,
     chains: Chains,
+    vectors: Vectors,
     tree: Tree,
     /// Entries ever pushed, those refused included.
     pushed: u64,
@@ -59,6 +64,14 @@ struct Place {
     hops: u8,
 }
 
+/// Who makes room in the course of a push.
+struct Departures {
+    /// Places known to be the next.
+    next: std::vec::IntoIter<usize>,
+    /// Ids of those gone.
+    evicted: Vec<i64>,
+}
+
 const VACANT: Place =
     Place { root: 0, last_visit: 0, chain: chains::END, visits: 0, generation: 0, reliability: 0.0, group: 0, hops: 0 };
 
@@ -69,13 +82,22 @@ impl LatentPool {
     /// [`Error::Config`] for a capacity outside 1 to 2^28, students outside 1 to 64, a smoothing outside [0, 1), or a
     /// student to steer by that does not exist.
     pub fn new(config: Config) -> Result<Self> {
+        Self::with_vectors(config, 0)
+    }
+
+    /// Make an empty pool that keeps a vector of `length` numbers of each entry, in float16: 2 bytes each.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`], and [`Error::Config`] for a length of more than 65536.
+    pub fn with_vectors(config: Config, length: usize) -> Result<Self> {
         config.check()?;
         Ok(Self {
             config,
             places: Vec::new(),
             similarity: Vec::new(),
             chains: Chains::new(),
-            tree: Tree::default(),
+            vectors: Vectors::new(length)?,
+            tree: Tree::new(config.eviction.leaver(), &[], &[]),
             pushed: 0,
         })
     }
@@ -102,7 +124,13 @@ impl LatentPool {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let places = size_of::<Place>() * self.places.capacity() + 4 * self.similarity.capacity();
-        places + self.chains.bytes() + self.tree.bytes()
+        places + self.chains.bytes() + self.vectors.bytes() + self.tree.bytes()
+    }
+
+    /// Return how many numbers the vectors have, 0 where none are kept.
+    #[must_use]
+    pub fn vector_length(&self) -> usize {
+        self.vectors.length()
     }
 
     /// Return the sum of the draw weights, in units of 2^-30 of priority; exact.
@@ -119,16 +147,32 @@ impl LatentPool {
     /// [`Error::Data`] for values out of range or of unequal lengths, [`Error::TooLarge`] where memory is short; the pool
     /// is then as before.
     pub fn push(&mut self, arrivals: &Arrivals) -> Result<Pushed> {
+        self.push_vectors(arrivals, &[])
+    }
+
+    /// As [`Self::push`], with the vectors of a pool that keeps them, row-major `[n, length]`; each number is rounded
+    /// to the nearest of float16, of two to the even one.
+    ///
+    /// # Errors
+    /// Those of [`Self::push`], and [`Error::Data`] for another number of numbers, or one that is not finite or rounds
+    /// to none of float16's, which end at 65504.
+    pub fn push_vectors(&mut self, arrivals: &Arrivals, vector: &[f32]) -> Result<Pushed> {
         let count = arrivals.check(self.config.students)?;
+        self.vectors.check(vector, count)?;
         let hops = arrivals.lineage.hops.iter().map(|&hops| usize::try_from(hops).unwrap_or(0)).sum();
         self.chains.reserve(hops)?;
         self.make_room(count)?;
-        let mut pushed = Pushed { id: Vec::with_capacity(count), evicted: Vec::new() };
+        let mut departures = Departures { next: Vec::new().into_iter(), evicted: Vec::with_capacity(count) };
+        let mut id = Vec::with_capacity(count);
         for row in 0..count {
-            let id = self.push_one(arrivals, row, count, &mut pushed.evicted);
-            pushed.id.push(id.unwrap_or(-1));
+            let place = self.push_one(arrivals, row, count, &mut departures);
+            if let Some(place) = place {
+                self.vectors.set(place, &vector[row * self.vectors.length()..]);
+            }
+            id.push(place.map_or(-1, |place| self.id(place)));
         }
-        Ok(pushed)
+        self.tree.settle();
+        Ok(Pushed { id, evicted: departures.evicted })
     }
 
     /// Take note of similarities, row-major `[students, id.len()]`, and return which ids are still in the pool.
@@ -140,6 +184,7 @@ impl LatentPool {
         check_images_seen(images_seen)?;
         // One thing at a time for all of them, for then the places, far apart in memory, are waited for together.
         let places: Vec<Option<usize>> = id.iter().map(|&id| self.place(id)).collect();
+        black_box(places.iter().flatten().map(|&place| self.tree.touch(place)).fold(0, u64::wrapping_add));
         let mut noted = Vec::with_capacity(id.len());
         for (row, place) in places.iter().enumerate() {
             let latest = similarity.iter().skip(row).step_by(id.len()).copied();
@@ -148,19 +193,22 @@ impl LatentPool {
         for (place, weight) in noted {
             self.tree.set(place, weight);
         }
+        self.tree.settle();
         Ok(places.iter().map(Option::is_some).collect())
     }
 
     /// Remove entries and return which ids were still in the pool.
     pub fn evict(&mut self, id: &[i64]) -> Vec<bool> {
-        id.iter().map(|&id| self.place(id).map(|place| self.vacate(place)).is_some()).collect()
+        let known = id.iter().map(|&id| self.place(id).map(|place| self.vacate(place)).is_some()).collect();
+        self.tree.settle();
+        known
     }
 
     /// Return where an entry is, if it still is.
     fn place(&self, id: i64) -> Option<usize> {
         let place = usize::try_from(id & 0xffff_ffff).ok()?;
         let found = self.places.get(place)?;
-        (i64::from(found.generation) == id >> 32 && self.tree.weight(place) > 0).then_some(place)
+        (i64::from(found.generation) == id >> 32 && found.visits > 0).then_some(place)
     }
 
     fn id(&self, place: usize) -> i64 {
@@ -178,24 +226,32 @@ impl LatentPool {
         let failed = |_| Error::TooLarge { rows: more, count: 14 + 2 * self.config.students };
         self.similarity.try_reserve_exact(more * 2 * self.config.students).map_err(failed)?;
         self.tree.reserve(more)?;
+        self.vectors.reserve(more)?;
         self.places.try_reserve_exact(more).map_err(failed) // last: what the question above is about
     }
 
-    fn push_one(&mut self, arrivals: &Arrivals, row: usize, count: usize, evicted: &mut Vec<i64>) -> Option<i64> {
+    /// Return the place taken, if any.
+    fn push_one(
+        &mut self,
+        arrivals: &Arrivals,
+        row: usize,
+        count: usize,
+        departures: &mut Departures,
+    ) -> Option<usize> {
         let similarity = || arrivals.similarity.iter().skip(row).step_by(count).copied();
         let reliability = arrivals.reliability[row];
         let number = self.pushed;
         self.pushed += 1;
         let mut vacated = None;
         if self.len() == self.config.capacity {
-            let leaver = self.leaver(number)?;
+            let leaver = self.leaver(number, departures)?;
             if self.config.eviction == Eviction::Easiest {
                 let own: Vec<f32> = similarity().collect();
                 if weight(priority(self.config.steer.of(&own), reliability)) < self.tree.weight(leaver) {
                     return None;
                 }
             }
-            evicted.push(self.id(leaver));
+            departures.evicted.push(self.id(leaver));
             self.clear(leaver);
             vacated = Some(leaver);
         }
@@ -212,19 +268,20 @@ impl LatentPool {
         };
         let weight = self.note(place, similarity(), arrivals.images_seen, true);
         self.tree.fill(place, weight, number);
-        Some(self.id(place))
+        Some(place)
     }
 
     /// Return who leaves for the push of a number.
-    fn leaver(&self, number: u64) -> Option<usize> {
-        match self.config.eviction {
-            Eviction::Easiest => self.tree.lightest(),
-            Eviction::Oldest => self.tree.oldest(),
-            Eviction::Random => {
-                let index = -1 - number.cast_signed();
-                self.tree.pick(philox::words(self.config.seed, self.config.stream, index, 0), true)
-            }
+    fn leaver(&mut self, number: u64, departures: &mut Departures) -> Option<usize> {
+        if self.config.eviction == Eviction::Random {
+            let index = -1 - number.cast_signed();
+            return self.tree.pick(philox::words(self.config.seed, self.config.stream, index, 0), true);
         }
+        departures.next.next().or_else(|| {
+            self.tree.settle();
+            departures.next = self.tree.leavers().into_iter();
+            departures.next.next()
+        })
     }
 
     /// Add a place that is out, and return it.
@@ -232,6 +289,7 @@ impl LatentPool {
         let place = self.places.len();
         self.places.push(VACANT);
         self.similarity.resize(self.similarity.len() + 2 * self.config.students, 0.0);
+        self.vectors.grow();
         self.tree.grow();
         place
     }
@@ -255,14 +313,15 @@ impl LatentPool {
 
     fn vacate(&mut self, place: usize) {
         self.clear(place);
+        let students = 2 * self.config.students;
+        self.similarity[students * place..][..students].fill(0.0);
+        self.vectors.clear(place);
         self.tree.fill(place, 0, 0);
     }
 
-    /// Forget what a place holds, all but its weight and age.
+    /// Forget who is in a place, but not the numbers that whoever comes next has too.
     fn clear(&mut self, place: usize) {
-        let students = 2 * self.config.students;
         self.chains.remove(self.places[place].chain);
-        self.similarity[students * place..][..students].fill(0.0);
         let generation = (self.places[place].generation + 1) & 0x7fff_ffff;
         self.places[place] = Place { generation, ..VACANT };
     }

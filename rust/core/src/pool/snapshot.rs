@@ -1,11 +1,12 @@
 //! A pool as bytes, and bytes as a pool again: versioned, summed, and read as what anyone may have written.
 //!
 //! Little-endian: `sdxpool` and a newline, version, settings, number of pushes, number of places; of each place its
-//! generation, whether it is filled, the fixed columns, all similarities, and its hops; a checksum. Weights are made
-//! anew. A reader's memory is at most about twice
-//! the file, whatever it says.
+//! generation, whether it is filled, the fixed columns, all similarities, its vector's float16 bits, and its hops; a
+//! checksum. Pools without vectors write version 1, which has none; version 2 has their length behind the settings.
+//! Weights are made anew. A reader's memory is at most about twice the file, whatever it says.
 
 use super::chains::{Chains, Hop};
+use super::vectors::is_finite;
 use super::{Config, Eviction, HOPS, LatentPool, Place, Steer, VACANT};
 use crate::parse::ParseError;
 use crate::parse::cursor::Cursor;
@@ -14,7 +15,8 @@ use crate::tree::Tree;
 use crate::{Error, Result};
 
 const MAGIC: [u8; 8] = *b"sdxpool\n";
-const VERSION: u32 = 1;
+const PLAIN: u32 = 1;
+const WITH_VECTORS: u32 = 2;
 /// Bytes of a place without similarities and hops.
 const FIXED: usize = 42;
 
@@ -29,11 +31,12 @@ impl LatentPool {
     /// # Errors
     /// [`Error::TooLarge`] where memory is short.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
-        let size = 128 + self.places.len() * (FIXED + 8 * self.config.students) + self.chains.bytes();
+        let size = 128 + self.places.len() * self.least() + self.chains.bytes();
         let mut out = Vec::new();
         out.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: 1, count: size })?;
         out.extend(MAGIC);
-        out.extend(VERSION.to_le_bytes());
+        let version = if self.vectors.length() > 0 { WITH_VECTORS } else { PLAIN };
+        out.extend(version.to_le_bytes());
         let Config { capacity, students, steer, smoothing, eviction, seed, stream } = self.config;
         let steer = match steer {
             Steer::Mean => 0,
@@ -47,6 +50,9 @@ impl LatentPool {
         out.push(eviction as u8);
         out.extend(seed.to_le_bytes());
         out.extend(stream.to_le_bytes());
+        if version == WITH_VECTORS {
+            out.extend((self.vectors.length() as u64).to_le_bytes());
+        }
         out.extend(self.pushed.to_le_bytes());
         out.extend((self.places.len() as u64).to_le_bytes());
         for (place, similarity) in self.places.iter().zip(self.similarity.chunks_exact(2 * students)).enumerate() {
@@ -54,6 +60,11 @@ impl LatentPool {
         }
         out.extend(checksum(&out).to_le_bytes());
         Ok(out)
+    }
+
+    /// Bytes of a place without hops.
+    fn least(&self) -> usize {
+        FIXED + 8 * self.config.students + 2 * self.vectors.length()
     }
 
     fn write_place(&self, at: usize, (place, similarity): (&Place, &[f32]), out: &mut Vec<u8>) {
@@ -68,6 +79,9 @@ impl LatentPool {
         out.push(place.hops);
         for value in similarity {
             out.extend(value.to_le_bytes());
+        }
+        for bits in self.vectors.of(at) {
+            out.extend(bits.to_le_bytes());
         }
         for hop in self.chains.hops(place.chain) {
             out.extend(hop.index.to_le_bytes());
@@ -88,28 +102,30 @@ impl LatentPool {
             return Ok(cursor.fail("expected `sdxpool` and a newline, got another start")?);
         }
         let version = u32::from_le_bytes(cursor.array()?);
-        if version != VERSION {
-            return Ok(cursor.fail(format!("expected version {VERSION}, got {version}: another release wrote it"))?);
+        if ![PLAIN, WITH_VECTORS].contains(&version) {
+            return Ok(cursor.fail(format!("expected version 1 or 2, got {version}: another release wrote it"))?);
         }
         let body = file.len().saturating_sub(8);
         if file[body..] != checksum(&file[..body]).to_le_bytes() {
             return Ok(cursor.fail("expected the checksum of what stands before it: truncated or damaged")?);
         }
         let mut cursor = Cursor::new(&file[..body]);
-        cursor.span(MAGIC.len() + size_of_val(&VERSION))?;
+        cursor.span(MAGIC.len() + size_of_val(&version))?;
         cursor.mark();
         let config = read_config(&mut cursor)?;
-        config.check()?;
+        let vector = if version == WITH_VECTORS { cursor.u64()? } else { 0 };
+        if version == WITH_VECTORS && vector == 0 {
+            return Ok(cursor.fail("expected vectors of at least one number, got 0")?);
+        }
+        let mut pool = Self::with_vectors(config, vector)?;
         let pushed = u64::from_le_bytes(cursor.array()?);
         if pushed >> 62 > 0 {
             return Ok(cursor.fail(format!("expected fewer than 2^62 pushes, got {pushed}"))?);
         }
         let places = cursor.u64()?;
-        let least = FIXED + 8 * config.students;
-        if places > config.capacity || places.checked_mul(least).is_none_or(|bytes| bytes > cursor.remaining()) {
+        if places > config.capacity || places.checked_mul(pool.least()).is_none_or(|bytes| bytes > cursor.remaining()) {
             return Ok(cursor.fail(format!("expected places that the capacity and the file hold, got {places}"))?);
         }
-        let mut pool = Self::new(config)?;
         pool.pushed = pushed;
         pool.read_places(&mut cursor, places)?;
         Ok(pool)
@@ -123,21 +139,27 @@ impl LatentPool {
         let (mut weights, mut ages) = (Vec::new(), Vec::new());
         weights.try_reserve_exact(places).map_err(too_large)?;
         ages.try_reserve_exact(places).map_err(too_large)?;
-        self.chains.reserve((cursor.remaining() - places * (FIXED + 8 * students)) / HOP)?;
+        self.vectors.reserve(places)?;
+        self.chains.reserve((cursor.remaining() - places * self.least()) / HOP)?;
         for at in 0..places {
             cursor.mark();
             let (mut place, filled, age) = read_place(cursor)?;
             for _ in 0..2 * students {
                 self.similarity.push(f32::from_le_bytes(cursor.array()?));
             }
+            for _ in 0..self.vectors.length() {
+                self.vectors.add(u16::from_le_bytes(cursor.array()?));
+            }
             place.chain = read_chain(cursor, &mut self.chains, place.hops)?;
             self.places.push(place);
-            let similarity = &self.similarity[at * 2 * students..];
+            let (similarity, vector) = (&self.similarity[at * 2 * students..], self.vectors.of(at));
             let fits = if filled {
-                age < self.pushed && place.is_sound() && similarity.iter().all(|&value| is_cosine(value))
+                let finite = vector.iter().all(|&bits| is_finite(bits));
+                age < self.pushed && place.is_sound() && similarity.iter().all(|&value| is_cosine(value)) && finite
             } else {
                 let vacant = Place { generation: place.generation, ..VACANT };
-                age == 0 && place == vacant && similarity.iter().all(|value| value.to_bits() == 0)
+                let zero = similarity.iter().all(|value| value.to_bits() == 0) && vector.iter().all(|&bits| bits == 0);
+                age == 0 && place == vacant && zero
             };
             if !fits {
                 return Ok(cursor.fail(format!("expected place {at} as a pool leaves it, got other values"))?);
@@ -155,7 +177,7 @@ impl LatentPool {
         if taken.windows(2).any(|pair| pair[0] == pair[1]) {
             return Ok(cursor.fail("expected every push to have a number of its own, got one twice")?);
         }
-        self.tree = Tree::new(weights, ages);
+        self.tree = Tree::new(self.config.eviction.leaver(), &weights, &ages);
         Ok(())
     }
 }

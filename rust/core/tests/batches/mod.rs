@@ -66,3 +66,14 @@ impl Columns {
 pub fn cosine(word: u32) -> f32 {
     (f32::from(u8::try_from(word % 21).unwrap()) - 10.0) / 10.0
 }
+
+/// A snapshot with the checksum of the format behind it, written down once more.
+#[allow(dead_code)] // not every test that has batches has snapshots
+pub fn summed(file: &[u8]) -> Vec<u8> {
+    let step = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29);
+    let (words, rest) = file.as_chunks();
+    let start = u64::try_from(file.len()).unwrap() ^ 0xcbf2_9ce4_8422_2325;
+    let sum = words.iter().fold(start, |sum, word| step(sum, u64::from_le_bytes(*word)));
+    let sum = rest.iter().fold(sum, |sum, &byte| step(sum, byte.into()));
+    [file, &sum.to_le_bytes()].concat()
+}
