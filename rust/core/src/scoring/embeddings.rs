@@ -85,19 +85,26 @@ impl<'a> Embeddings<'a> {
         let mut out = Vec::new();
         out.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: chosen.len(), count: self.dim })?;
         out.resize(size, 0.0);
-        let scale = |(out, place): (&mut [f32], &u32)| {
-            let place = *place as usize;
-            let inverse = 1.0 / squares[place].sqrt();
-            for (out, value) in out.iter_mut().zip(self.row(place)) {
-                *out = single(f64::from(*value) * inverse);
-            }
-        };
+        let scale = |(out, place): (&mut [f32], &u32)| self.direction(squares, *place as usize, out);
         if parallel::available() {
             out.par_chunks_exact_mut(self.dim).zip(chosen).for_each(scale);
         } else {
             out.chunks_exact_mut(self.dim).zip(chosen).for_each(scale);
         }
         Ok(out)
+    }
+
+    /// Write a row scaled to unit length.
+    pub(super) fn direction(&self, squares: &[f64], place: usize, out: &mut [f32]) {
+        let inverse = 1.0 / squares[place].sqrt();
+        arch().dispatch(
+            #[inline(always)]
+            || {
+                for (out, value) in out.iter_mut().zip(self.row(place)) {
+                    *out = single(f64::from(*value) * inverse);
+                }
+            },
+        );
     }
 }
 

@@ -7,8 +7,11 @@
 mod all_pairs;
 mod blocks;
 mod buckets;
+mod bytes;
+mod coarse;
 mod embeddings;
 mod list;
+mod nearest;
 mod product;
 mod rates;
 mod search;

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
+use super::nearest::{self, Coarse};
 use super::product::{arch, tile};
 use crate::{Error, Result, error, parallel};
 
@@ -34,6 +36,16 @@ pub struct Found {
 /// [`Error::Data`] for another embedding size or a row without a direction; [`Error::Config`] for more than
 /// the gallery holds, or none; [`Error::TooLarge`] for what does not fit in memory.
 pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -> Result<Vec<Found>> {
+    search_by(Maker::new(), gallery, probes, count)
+}
+
+/// As [`search`], by products of bytes if there is something that makes them; the answer is the same.
+fn search_by(
+    maker: Option<Maker>,
+    gallery: &Embeddings<'_>,
+    probes: &Embeddings<'_>,
+    count: usize,
+) -> Result<Vec<Found>> {
     if gallery.dim() != probes.dim() {
         return error::data(format!("probes of {} numbers, as the gallery", gallery.dim()), probes.dim());
     }
@@ -41,16 +53,21 @@ pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -
         return error::config(format!("1 to {} of the gallery", gallery.len()), count);
     }
     let (gallery_squares, probe_squares) = (gallery.squares()?, probes.squares()?);
+    let exact = (Exact { rows: *probes, squares: &probe_squares }, Exact { rows: *gallery, squares: &gallery_squares });
+    let mut out = Vec::new();
+    let too_large = |_| Error::TooLarge { rows: probes.len(), count };
+    out.try_reserve_exact(probes.len().saturating_mul(count)).map_err(too_large)?;
+    if let Some(maker) = maker.filter(|_| nearest::pays(gallery.dim(), gallery.len(), count))
+        && Coarse::new(maker, exact.0, exact.1, count)?.search(&mut out)
+    {
+        return Ok(out);
+    }
     let every = |side: &Embeddings<'_>| (0..).take(side.len()).collect::<Vec<u32>>();
     let sides = Sides {
         dim: gallery.dim(),
         gallery: gallery.unit(&gallery_squares, &every(gallery))?,
         probes: probes.unit(&probe_squares, &every(probes))?,
     };
-    let exact = (Exact { rows: *probes, squares: &probe_squares }, Exact { rows: *gallery, squares: &gallery_squares });
-    let mut out = Vec::new();
-    let too_large = |_| Error::TooLarge { rows: probes.len(), count };
-    out.try_reserve_exact(probes.len().saturating_mul(count)).map_err(too_large)?;
     for from in (0..probes.len()).step_by(ROUND) {
         sides.round(from..(from + ROUND).min(probes.len()), gallery.len(), exact, count, &mut out);
     }
