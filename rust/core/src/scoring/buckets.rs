@@ -58,6 +58,18 @@ fn edge(bucket: usize) -> f64 {
     (bucket as f64 - 0.5 - f64::from(MIDDLE)) * width()
 }
 
+/// A score below which no pair of a bucket lies in single precision.
+pub fn floor(bucket: usize) -> f64 {
+    edge(bucket) - width() / 64.0
+}
+
+/// A stretch of buckets and those that reach into it by as much as `margin`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most a few times the number of buckets
+pub fn widened((from, to): (usize, usize), margin: f64) -> (usize, usize) {
+    let wide = (margin / width()).ceil() as usize;
+    (from.saturating_sub(wide).max(1), (to + wide).min(COUNT + 1))
+}
+
 /// A pair whose cosine is known exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Known {

@@ -46,8 +46,8 @@ impl<'a> Coarse<'a> {
             |side: Exact<'a>| move |place: usize, out: &mut [f32]| side.rows.direction(side.squares, place, out);
         Ok(Self {
             maker,
-            probes: Rows::new(probes.rows.len(), dim, direction(probes))?,
-            gallery: Columns::new(gallery.rows.len(), dim, direction(gallery))?,
+            probes: Rows::new(probes.rows.len(), dim, false, direction(probes))?,
+            gallery: Columns::new(gallery.rows.len(), dim, false, direction(gallery))?,
             exact: (probes, gallery),
             count,
             given_up: AtomicBool::new(false),
