@@ -322,15 +322,10 @@ impl<'a> World<'a> {
     /// Compute exactly what is flagged in a row.
     fn collect(&self, flags: &[bool], buckets: &[u32], place: usize, first: usize, known: &mut Vec<Known>) {
         for (other, &bucket) in (first..).zip(buckets) {
-            self.collect_one(flags, bucket, (place, other), known);
-        }
-    }
-
-    /// Compute a pair exactly if its bucket is flagged.
-    fn collect_one(&self, flags: &[bool], bucket: u32, (place, other): (usize, usize), known: &mut Vec<Known>) {
-        if flags[bucket as usize] {
-            let Pair { first, second, score } = self.pair(place, other);
-            known.push(Known { bucket, first, second, score });
+            if flags[bucket as usize] {
+                let Pair { first, second, score } = self.pair(place, other);
+                known.push(Known { bucket, first, second, score });
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ pub const COLUMNS: usize = 64;
 /// Neighbouring numbers of one row or column that go into a word.
 pub const GROUP: usize = 4;
 
-/// The most numbers in a row for which no sum can leave 32 bits: each product is below 2^15.
+/// The most numbers in a row, all that are multiplied with it together, for which no sum can leave 32 bits: each product
+/// is below 2^15.
 pub const MOST: usize = 1 << 16;
 
 /// A word of each row of a tile: four numbers from -127 to 127.
@@ -20,6 +21,9 @@ pub type RowWords = [i32; ROWS];
 
 /// A word of each column of a tile: four numbers from 0 to 255.
 pub type ColumnWords = [i32; COLUMNS];
+
+/// Rows and columns, as many words of each.
+pub type Factors<'a> = (&'a [RowWords], &'a [ColumnWords]);
 
 /// What makes the products.
 #[derive(Clone, Copy, Debug)]
@@ -62,21 +66,21 @@ impl Maker {
         Self(Way::Portable)
     }
 
-    /// Multiply rows and columns, as many words of each, at most [`MOST`] numbers; return whether any sum is not below
-    /// `least` of its row. `tile.hits` says which; `tile.sums` is written for rows that have one.
-    pub fn multiply(self, rows: &[RowWords], columns: &[ColumnWords], least: &[i32; ROWS], tile: &mut Tile) -> bool {
+    /// Multiply rows and columns and add what some such products come to, of [`MOST`] numbers together; return whether any
+    /// sum is not below `least` of its row. `tile.hits` says which; `tile.sums` is written for rows that have one.
+    pub fn multiply<const N: usize>(self, factors: [Factors<'_>; N], least: &[i32; ROWS], tile: &mut Tile) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: `Way::Instruction` is only made by `new`, once both features were found on this processor.
-            Way::Instruction => unsafe { vnni::multiply(rows, columns, least, tile) },
-            Way::Portable => portable(rows, columns, least, tile),
+            Way::Instruction => unsafe { vnni::multiply(factors, least, tile) },
+            Way::Portable => portable(&factors, least, tile),
         }
     }
 }
 
-fn portable(rows: &[RowWords], columns: &[ColumnWords], least: &[i32; ROWS], tile: &mut Tile) -> bool {
+fn portable(factors: &[Factors<'_>], least: &[i32; ROWS], tile: &mut Tile) -> bool {
     let mut sums = [[0_i32; COLUMNS]; ROWS];
-    for (rows, columns) in rows.iter().zip(columns) {
+    for (rows, columns) in factors.iter().flat_map(|(rows, columns)| rows.iter().zip(*columns)) {
         for (sums, row) in sums.iter_mut().zip(rows) {
             let row = row.to_ne_bytes().map(|byte| i32::from(byte.cast_signed()));
             for (sum, column) in sums.iter_mut().zip(columns) {
@@ -101,21 +105,23 @@ mod vnni {
         __m512i, _mm512_cmpge_epi32_mask, _mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
     };
 
-    use super::{COLUMNS, ColumnWords, ROWS, RowWords, Tile};
+    use super::{COLUMNS, Factors, ROWS, Tile};
 
     const LANES: usize = 16;
     const PARTS: usize = COLUMNS / LANES;
 
     /// As [`super::portable`].
     #[target_feature(enable = "avx512f,avx512vnni")]
-    pub fn multiply(rows: &[RowWords], columns: &[ColumnWords], least: &[i32; ROWS], tile: &mut Tile) -> bool {
+    pub fn multiply<const N: usize>(factors: [Factors<'_>; N], least: &[i32; ROWS], tile: &mut Tile) -> bool {
         let mut sums = [[_mm512_setzero_si512(); PARTS]; ROWS];
-        for (rows, columns) in rows.iter().zip(columns) {
-            let columns: [__m512i; PARTS] = pulp::cast(*columns);
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let row = _mm512_set1_epi32(*row);
-                for (sum, columns) in sums.iter_mut().zip(columns) {
-                    *sum = _mm512_dpbusd_epi32(*sum, columns, row);
+        for (rows, columns) in factors {
+            for (rows, columns) in rows.iter().zip(columns) {
+                let columns: [__m512i; PARTS] = pulp::cast(*columns);
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    let row = _mm512_set1_epi32(*row);
+                    for (sum, columns) in sums.iter_mut().zip(columns) {
+                        *sum = _mm512_dpbusd_epi32(*sum, columns, row);
+                    }
                 }
             }
         }
@@ -155,8 +161,11 @@ mod tests {
     fn both(rows: &[RowWords], columns: &[ColumnWords], least: &[i32; ROWS]) {
         let Some(maker) = Maker::new() else { return };
         let (mut one, mut other) = (Tile::new(), Tile::new());
-        let any = maker.multiply(rows, columns, least, &mut one);
-        assert_eq!(any, Maker::portable().multiply(rows, columns, least, &mut other));
+        let any = maker.multiply([(rows, columns), (&rows[..rows.len() / 2], columns)], least, &mut one);
+        assert_eq!(
+            any,
+            Maker::portable().multiply([(rows, columns), (&rows[..rows.len() / 2], columns)], least, &mut other)
+        );
         assert_eq!((one.hits, one.sums), (other.hits, other.sums));
     }
 
@@ -176,7 +185,7 @@ mod tests {
             let rows = vec![[i32::from_ne_bytes([i8::cast_unsigned(row); GROUP]); ROWS]; depth];
             let columns = vec![[i32::from_ne_bytes([column; GROUP]); COLUMNS]; depth];
             let mut tile = Tile::new();
-            assert!(Maker::portable().multiply(&rows, &columns, &[i32::MIN; ROWS], &mut tile));
+            assert!(Maker::portable().multiply([(&rows, &columns)], &[i32::MIN; ROWS], &mut tile));
             let sum = expected * i32::try_from(depth * GROUP).unwrap();
             assert!(tile.sums.iter().flatten().all(|found| *found == sum));
             both(&rows, &columns, &[i32::MIN; ROWS]);
@@ -188,16 +197,16 @@ mod tests {
     fn hits_are_the_sums_that_are_not_below() {
         let (rows, columns) = words(3, 5);
         let (mut all, mut some) = (Tile::new(), Tile::new());
-        assert!(Maker::portable().multiply(&rows, &columns, &[i32::MIN; ROWS], &mut all));
+        assert!(Maker::portable().multiply([(&rows, &columns)], &[i32::MIN; ROWS], &mut all));
         assert_eq!(all.hits, [u64::MAX; ROWS]);
         let least = all.sums.map(|sums| sums[17]);
-        assert!(Maker::portable().multiply(&rows, &columns, &least, &mut some));
+        assert!(Maker::portable().multiply([(&rows, &columns)], &least, &mut some));
         for row in 0..ROWS {
             for column in 0..COLUMNS {
                 assert_eq!(some.hits[row] >> column & 1 == 1, all.sums[row][column] >= least[row]);
             }
         }
-        assert!(!Maker::portable().multiply(&rows, &columns, &[i32::MAX; ROWS], &mut some));
+        assert!(!Maker::portable().multiply([(&rows, &columns)], &[i32::MAX; ROWS], &mut some));
         assert_eq!(some.hits, [0; ROWS]);
     }
 }

@@ -14,6 +14,7 @@
 
 #![allow(clippy::inline_always)] // what `Arch::dispatch` runs takes its instructions only where it is inlined
 
+use super::buckets::bucket;
 use super::bytes::{COLUMNS, ColumnWords, GROUP, MOST, ROWS, RowWords};
 use super::embeddings::slack;
 use super::product::arch;
@@ -32,6 +33,9 @@ struct Grid {
 const FINER: f32 = 254.0;
 
 const LANES: usize = 16;
+
+/// More than the roundings of an estimate in single precision come to: eight, of numbers of about 1 at most.
+const ROUNDING: f32 = 1e-6;
 
 /// Rows of tiles, in groups of [`ROWS`].
 pub struct Rows {
@@ -69,16 +73,16 @@ pub struct Bound {
     rest_offset: f64,
     /// The most that a cosine can differ from the estimate, and from the finer estimate.
     pub margin: f64,
-    pub fine_margin: f64,
+    fine_margin: f64,
 }
 
 /// Whether rows so long can be multiplied in bytes.
 pub fn fits(dim: usize) -> bool {
-    dim <= MOST
+    dim <= MOST / 2 // for the rest is multiplied twice
 }
 
 impl Rows {
-    /// Take `count` rows of `dim` numbers each, at most [`MOST`], with the rest or not; `direction` writes one scaled to
+    /// Take `count` rows of `dim` numbers each, as many as [`fits`], with the rest or not; `direction` writes one scaled to
     /// unit length.
     pub fn new(count: usize, dim: usize, rest: bool, direction: impl Fn(usize, &mut [f32]) + Sync) -> Result<Self> {
         let depth = dim.div_ceil(GROUP);
@@ -133,7 +137,7 @@ impl Rows {
 }
 
 impl Columns {
-    /// Take `count` columns of `dim` numbers each, at most [`MOST`], with the rest or not; `direction` writes one scaled
+    /// Take `count` columns of `dim` numbers each, as many as [`fits`], with the rest or not; `direction` writes one scaled
     /// to unit length.
     pub fn new(count: usize, dim: usize, rest: bool, direction: impl Fn(usize, &mut [f32]) + Sync) -> Result<Self> {
         let depth = dim.div_ceil(GROUP);
@@ -193,11 +197,33 @@ impl Bound {
         (f64::from(sum) - self.offset) * self.step
     }
 
-    /// What a sum and those with the rest of the column and of the row say, give or take the finer margin.
-    pub fn fine_estimate(&self, sum: i32, rests: (i32, i32)) -> f64 {
-        let rest = f64::from(rests.0) + f64::from(rests.1) - self.rest_offset;
-        self.estimate(sum) + rest * (self.step / f64::from(FINER))
+    /// Write between which buckets the cosines of a panel lie, and which one is nearest: by `sums` alone, or with `rests`,
+    /// the sums with the rest of the columns and of the row added up.
+    pub fn buckets(&self, sums: &[i32; COLUMNS], rests: Option<&[i32; COLUMNS]>, out: &mut Between) {
+        let margin = single(if rests.is_some() { self.fine_margin } else { self.margin }) + ROUNDING;
+        let (step, fine_step) = (single(self.step), single(self.step / f64::from(FINER)));
+        let (offset, rest_offset) = (whole_number(self.offset), whole_number(self.rest_offset));
+        let none = [rest_offset; COLUMNS];
+        let rests = rests.unwrap_or(&none);
+        arch().dispatch(
+            #[inline(always)]
+            || {
+                for column in 0..COLUMNS {
+                    let score = float(sums[column] - offset) * step + float(rests[column] - rest_offset) * fine_step;
+                    out.low[column] = bucket(score - margin);
+                    out.within[column] = bucket(score.clamp(-1.0, 1.0));
+                    out.high[column] = bucket(score + margin);
+                }
+            },
+        );
     }
+}
+
+/// Buckets of a row's cosines with a panel: the lowest and highest that each may be in, and the likeliest.
+pub struct Between {
+    pub low: [u32; COLUMNS],
+    pub within: [u32; COLUMNS],
+    pub high: [u32; COLUMNS],
 }
 
 /// A thread's room: directions, and one of them in whole numbers. What is behind the last number of a row stays 0.
@@ -296,4 +322,20 @@ fn word(numbers: [i8; GROUP]) -> i32 {
 /// What columns' numbers, which are 128 higher than what they stand for, add to the sum with a row's.
 fn offset(numbers: &[i8]) -> f64 {
     128.0 * f64::from(numbers.iter().map(|number| i32::from(*number)).sum::<i32>())
+}
+
+#[inline(always)]
+#[allow(clippy::cast_precision_loss)] // one of the roundings there is room for
+fn float(sum: i32) -> f32 {
+    sum as f32
+}
+
+#[allow(clippy::cast_possible_truncation)] // one of the roundings there is room for
+fn single(value: f64) -> f32 {
+    value as f32
+}
+
+#[allow(clippy::cast_possible_truncation)] // offsets are whole, and below 2^31
+fn whole_number(offset: f64) -> i32 {
+    offset as i32
 }

@@ -127,7 +127,7 @@ impl<'a> Coarse<'a> {
         for (place, list) in lists.iter().enumerate() {
             least[place] = bound(place).least(list.least);
         }
-        if !self.maker.multiply(self.probes.group(group), self.gallery.panel(panel), &least, tile) {
+        if !self.maker.multiply([(self.probes.group(group), self.gallery.panel(panel))], &least, tile) {
             return;
         }
         for (place, list) in lists.iter_mut().enumerate() {

@@ -35,15 +35,6 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sum.iter().sum::<f32>() + rest
 }
 
-/// Put the products of a row and chosen rows of `others` into `out`; the bits do not depend on the processor.
-pub fn dots(row: &[f32], others: &[f32], chosen: &[usize], out: &mut Vec<f32>) {
-    out.clear();
-    arch().dispatch(
-        #[inline(always)]
-        || out.extend(chosen.iter().map(|place| dot(row, &others[place * row.len()..][..row.len()]))),
-    );
-}
-
 /// Return the product of two rows in double precision; the bits do not depend on the processor.
 #[inline(always)]
 pub fn exact_dot(a: &[f32], b: &[f32]) -> f64 {

@@ -4,21 +4,20 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{World, buckets, parallel};
+use super::{Pair, World, buckets, parallel};
 use crate::Result;
 use crate::rates::Ranked;
 use crate::scoring::buckets::{Bucketed, Known, bucket};
 use crate::scoring::bytes::{COLUMNS, Maker, ROWS, Tile};
-use crate::scoring::coarse::{self, Bound, Columns, Rows};
-use crate::scoring::product::dots;
+use crate::scoring::coarse::{self, Between, Bound, Columns, Rows};
 
 /// Groups of rows and panels of columns that a thread takes on at once.
 const GROUPS: usize = 32;
 const PANELS: usize = 16;
 
 /// Where more than one pair in so many is left in doubt, the rest of the bytes is multiplied, too: it costs as much as
-/// this share of the pairs in single precision.
-const SHARE: usize = 12;
+/// this share of the pairs in double precision.
+const SHARE: usize = 24;
 
 /// Margin of an estimate from bytes, about, at 512 numbers in a row.
 const TYPICAL: f64 = 0.02;
@@ -46,14 +45,11 @@ struct Screen<'a> {
 /// A thread's part.
 struct Part {
     tile: Tile,
-    /// Sums with the rest of the columns, and of the rows.
-    rests: [Tile; 2],
+    /// Sums with the rest of the columns and of the rows.
+    rests: Tile,
+    between: Between,
     counts: Vec<u64>,
     known: Vec<Known>,
-    /// Of a row: columns whose product is asked for in single precision, and these products.
-    doubtful: Vec<usize>,
-    scores: Vec<f32>,
-    buckets: Vec<u32>,
 }
 
 /// Look at all non-mated pairs; none where nothing would be gained by bytes, or where too many lie in the stretches.
@@ -89,16 +85,9 @@ pub fn screen(world: &World<'_>, maker: Maker, sample: &Bucketed, asked: &[(usiz
 
 impl Part {
     fn new() -> Self {
-        let (known, doubtful, scores, buckets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self {
-            tile: Tile::new(),
-            rests: [Tile::new(), Tile::new()],
-            counts: buckets::empty(),
-            known,
-            doubtful,
-            scores,
-            buckets,
-        }
+        let none = [0; COLUMNS];
+        let between = Between { low: none, within: none, high: none };
+        Self { tile: Tile::new(), rests: Tile::new(), between, counts: buckets::empty(), known: Vec::new() }
     }
 }
 
@@ -134,7 +123,8 @@ impl Screen<'_> {
                 if within == [0; ROWS] {
                     continue;
                 }
-                if self.maker.multiply(self.rows.group(group), self.columns.panel(panel), &least, &mut part.tile) {
+                let (rows, columns) = (self.rows.group(group), self.columns.panel(panel));
+                if self.maker.multiply([(rows, columns)], &least, &mut part.tile) {
                     let fine = self.fine && self.refine(part, group, panel, &within);
                     for place in 0..ROWS {
                         let hits = within[place] & part.tile.hits[place];
@@ -155,12 +145,12 @@ impl Screen<'_> {
         if hits as usize * SHARE < ROWS * COLUMNS {
             return false;
         }
-        let [columns, rows] = &mut part.rests;
-        self.maker.multiply(self.rows.group(group), self.columns.rest(panel), &[i32::MIN; ROWS], columns);
-        self.maker.multiply(self.rows.rest(group), self.columns.panel(panel), &[i32::MIN; ROWS], rows)
+        let by_column = (self.rows.group(group), self.columns.rest(panel));
+        let by_row = (self.rows.rest(group), self.columns.panel(panel));
+        self.maker.multiply([by_column, by_row], &[i32::MIN; ROWS], &mut part.rests)
     }
 
-    /// Count some pairs of a row; those that the bound leaves in doubt by their product in single precision.
+    /// Count some pairs of a row; those that the bound leaves in doubt are computed exactly.
     fn sort(
         &self,
         part: &mut Part,
@@ -169,35 +159,22 @@ impl Screen<'_> {
         panel: usize,
         mut hits: u64,
     ) {
-        part.doubtful.clear();
+        let rests = fine.then_some(&part.rests.sums[place]);
+        bound.buckets(&part.tile.sums[place], rests, &mut part.between);
+        let before = part.known.len();
         while hits != 0 {
             let column = hits.trailing_zeros() as usize;
             hits &= hits - 1;
-            let sum = part.tile.sums[place][column];
-            let rests = (part.rests[0].sums[place][column], part.rests[1].sums[place][column]);
-            let (score, margin) = if fine {
-                (bound.fine_estimate(sum, rests), bound.fine_margin)
-            } else {
-                (bound.estimate(sum), bound.margin)
-            };
-            let [low, within, high] =
-                [score - margin, score.clamp(-1.0, 1.0), score + margin].map(|score| bucket(single(score)));
-            if self.next[low as usize] > high {
-                part.counts[within as usize] += 1;
-            } else {
-                part.doubtful.push(panel * COLUMNS + column);
+            if self.next[part.between.low[column] as usize] > part.between.high[column] {
+                part.counts[part.between.within[column] as usize] += 1;
+                continue;
             }
-        }
-        if part.doubtful.is_empty() {
-            return;
-        }
-        let row_values = self.world.rows(row..row + 1);
-        dots(row_values, &self.world.unit, &part.doubtful, &mut part.scores);
-        buckets::of_all(&part.scores, &mut part.buckets);
-        let before = part.known.len();
-        for (&other, &bucket) in part.doubtful.iter().zip(&part.buckets) {
+            let Pair { first, second, score } = self.world.pair(row, panel * COLUMNS + column);
+            let bucket = bucket(single(score));
             part.counts[bucket as usize] += 1;
-            self.world.collect_one(&self.flags, bucket, (row, other), &mut part.known);
+            if self.flags[bucket as usize] {
+                part.known.push(Known { bucket, first, second, score });
+            }
         }
         if part.known.len() > before {
             self.held.fetch_add(part.known.len() - before, Ordering::Relaxed);
