@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::buckets::{self, Bucketed, Known, bucket, merged};
 use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
-use super::product::{arch, dot, tile};
+use super::product::{dot, tile, widest};
 use crate::curve::{OperatingPoint, Policy};
 use crate::pairs::rate;
 use crate::philox::philox;
@@ -224,7 +224,7 @@ impl<'a> World<'a> {
                 let (one, other) = (one.min(other), one.max(other));
                 if other >= self.end[one] {
                     let (a, b) = (self.rows(one..one + 1), self.rows(other..other + 1));
-                    let score = arch().dispatch(
+                    let score = widest(
                         #[inline(always)]
                         || dot(a, b),
                     );

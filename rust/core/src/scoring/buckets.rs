@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::product::arch;
+use super::product::widest;
 use crate::rates::Ranked;
 use crate::{Error, Result};
 
@@ -39,7 +39,7 @@ pub fn add(sum: &mut [u64], counts: &[u64]) {
 /// Put the buckets of some scores into `out`; return the lowest and the highest.
 pub fn of_all(scores: &[f32], out: &mut Vec<u32>) -> (u32, u32) {
     out.resize(scores.len(), 0);
-    arch().dispatch(
+    widest(
         #[inline(always)]
         || {
             out.iter_mut().zip(scores).for_each(|(out, score)| *out = bucket(*score));

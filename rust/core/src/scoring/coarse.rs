@@ -17,7 +17,7 @@
 use super::buckets::bucket;
 use super::bytes::{COLUMNS, ColumnWords, GROUP, MOST, ROWS, RowWords};
 use super::embeddings::slack;
-use super::product::arch;
+use super::product::widest;
 use crate::{Error, Result, parallel};
 
 /// What the whole numbers of a row, or of a panel of columns, stand for.
@@ -205,7 +205,7 @@ impl Bound {
         let (offset, rest_offset) = (whole_number(self.offset), whole_number(self.rest_offset));
         let none = [rest_offset; COLUMNS];
         let rests = rests.unwrap_or(&none);
-        arch().dispatch(
+        widest(
             #[inline(always)]
             || {
                 for column in 0..COLUMNS {
@@ -242,7 +242,7 @@ impl Desk {
 
     /// Return the largest magnitude of some rows; above 0, for directions have length.
     fn highest(&self, rows: usize) -> f32 {
-        arch().dispatch(
+        widest(
             #[inline(always)]
             || {
                 let mut most = [0.0_f32; LANES];
@@ -263,11 +263,11 @@ impl Desk {
         let unit = self.units[place * self.wide..][..self.wide].as_chunks::<LANES>().0;
         let (numbers, rests) = (self.numbers.as_chunks_mut::<LANES>().0, self.rest.as_chunks_mut::<LANES>().0);
         let (inverse, step) = (127.0 / highest, f64::from(highest) / 127.0);
-        let (taken, left) = arch().dispatch(
+        let (taken, left) = widest(
             #[inline(always)]
             || {
                 let (mut taken, mut left) = ([0.0_f64; LANES], [0.0_f64; LANES]);
-                for ((unit, numbers), rests) in unit.iter().zip(numbers).zip(rests) {
+                for ((unit, numbers), rests) in unit.iter().zip(numbers.iter_mut()).zip(rests.iter_mut()) {
                     for lane in 0..LANES {
                         let steps = unit[lane] * inverse;
                         let (byte, number) = whole(steps);

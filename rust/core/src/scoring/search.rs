@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
 use super::nearest::{self, Coarse};
-use super::product::{arch, tile};
+use super::product::{tile, widest};
 use crate::{Error, Result, error, parallel};
 
 /// Probes and gallery entries of a tile, and gallery entries that a thread takes on at once.
@@ -141,7 +141,7 @@ impl Nearest {
         for (part, scores) in (0_u32..).zip(products.chunks(64)) {
             // Without a branch for each, which wide instructions do at once.
             let least = self.least;
-            let any = arch().dispatch(
+            let any = widest(
                 #[inline(always)]
                 || scores.iter().fold(0, |any, score| any | u32::from(*score >= least)),
             );
