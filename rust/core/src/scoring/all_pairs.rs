@@ -54,7 +54,8 @@ pub struct AllPairs {
 /// Return the error rates over every pair of embeddings: at asked FMRs (never above them) and at asked thresholds, with
 /// the `tail` highest non-mated pairs.
 ///
-/// Memory beyond the input: as much again for the directions, 24 bytes a mated pair, 24 for each of the pairs within
+/// Memory beyond the input: as much again for the directions, where the processor multiplies bytes two or four for each
+/// number, 24 bytes a mated pair, 24 for each of the pairs within
 /// rounding of a threshold or in the tail, and no table of scores. Counts, rates and thresholds are those of the cosines
 /// in double precision.
 ///
@@ -73,7 +74,7 @@ pub fn rate_all_pairs(
 }
 
 /// As [`rate_all_pairs`], by products of bytes if there is something that makes them; the answer is the same.
-fn rate_by(
+pub(super) fn rate_by(
     maker: Option<Maker>,
     embeddings: &Embeddings<'_>,
     subject: &[i64],

@@ -201,9 +201,9 @@ mod tests {
         assert_eq!(all.hits, [u64::MAX; ROWS]);
         let least = all.sums.map(|sums| sums[17]);
         assert!(Maker::portable().multiply([(&rows, &columns)], &least, &mut some));
-        for row in 0..ROWS {
+        for (row, least) in least.iter().enumerate() {
             for column in 0..COLUMNS {
-                assert_eq!(some.hits[row] >> column & 1 == 1, all.sums[row][column] >= least[row]);
+                assert_eq!(some.hits[row] >> column & 1 == 1, all.sums[row][column] >= *least);
             }
         }
         assert!(!Maker::portable().multiply([(&rows, &columns)], &[i32::MAX; ROWS], &mut some));

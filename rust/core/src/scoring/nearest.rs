@@ -108,8 +108,9 @@ impl<'a> Coarse<'a> {
                 }
             }
             products += held * probes.len();
-            let scored: usize = lists.iter().map(|list| list.scored).sum();
-            if scored > products / COST + 4 * self.count * probes.len() {
+            // Those that are held will be scored; this bounds memory, too.
+            let scored: usize = lists.iter().map(|list| list.scored + list.found.len()).sum();
+            if scored > products / COST + 2 * room(self.count) * probes.len() {
                 self.given_up.store(true, Ordering::Relaxed);
             }
             if self.given_up.load(Ordering::Relaxed) {
@@ -165,7 +166,7 @@ struct Shortlist {
 
 impl Shortlist {
     fn new(count: usize) -> Self {
-        Self { least: f64::NEG_INFINITY, found: Vec::new(), room: 4 * count + COLUMNS, scored: 0 }
+        Self { least: f64::NEG_INFINITY, found: Vec::new(), room: room(count), scored: 0 }
     }
 
     /// Forget who cannot be among the nearest any more: the most promising are scored, and tell what it takes.
@@ -186,6 +187,11 @@ impl Shortlist {
         settle(&mut self.found, score);
         best(self.found.iter().map(|one| Found { index: one.index, score: one.most }).collect(), count)
     }
+}
+
+/// How many candidates to hold before a first look at who can go.
+fn room(count: usize) -> usize {
+    4 * count + COLUMNS
 }
 
 /// Score candidates in double precision; return how many were not before.

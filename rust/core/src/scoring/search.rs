@@ -28,9 +28,11 @@ pub struct Found {
 /// Return the `count` nearest gallery entries of every probe by cosine, row-major `[probes, count]`, nearest first, the
 /// lower number of equals first.
 ///
-/// The order is that of the cosines in double precision. Memory beyond the input and the result: as much again for both
-/// sides' directions, and for 8,192 probes at a time 8 bytes for each of the nearest of every 32,768 gallery entries, more
-/// where many are alike.
+/// The order is that of the cosines in double precision. Memory beyond the input and the result: where the processor
+/// multiplies bytes (AVX-512 VNNI), a byte for each number of both sides, and 16 for each candidate of the probes in work;
+/// elsewhere, and where a sixteenth of the gallery or more may be among the nearest, as much again for both sides'
+/// directions, and for 8,192 probes at a time 8 bytes for each of the nearest of every 32,768 gallery entries, more where
+/// many are alike.
 ///
 /// # Errors
 /// [`Error::Data`] for another embedding size or a row without a direction; [`Error::Config`] for more than
@@ -40,7 +42,7 @@ pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -
 }
 
 /// As [`search`], by products of bytes if there is something that makes them; the answer is the same.
-fn search_by(
+pub(super) fn search_by(
     maker: Option<Maker>,
     gallery: &Embeddings<'_>,
     probes: &Embeddings<'_>,

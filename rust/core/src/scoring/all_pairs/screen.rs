@@ -194,3 +194,38 @@ fn bits(place: usize, start: usize) -> u64 {
 fn single(score: f64) -> f32 {
     score as f32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normals::normals;
+    use crate::scoring::embeddings::Embeddings;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "a million pairs are drawn for the guess")]
+    fn every_pair_is_counted_on_its_side_of_what_is_asked() {
+        let numbers: Vec<i64> = (0..500).collect();
+        let values = normals(1, 0, &numbers, 40).unwrap();
+        let embeddings = Embeddings::new(&values, 40).unwrap();
+        let squares = embeddings.squares().unwrap();
+        let subject: Vec<i64> = numbers.iter().map(|number| number % 170).collect();
+        let world = World::new(&embeddings, &squares, &subject).unwrap();
+        let sample = world.sample().unwrap();
+        for fmrs in [vec![1e-3], vec![0.2, 0.01]] {
+            let asked = world.guess(&sample, (&fmrs, &[0.4], 0));
+            let (counts, known) = screen(&world, Maker::portable(), &sample, &asked).unwrap().unwrap();
+            assert_eq!(counts.iter().sum::<u64>(), world.nonmated as u64);
+            let exact = world.survey(&asked);
+            let below = |counts: &[u64], bucket: usize| counts[..bucket].iter().sum::<u64>();
+            let mut total = 0;
+            for (from, to) in asked {
+                // Single and double precision may put a pair at an edge on one side each.
+                let near = |bucket| below(&counts, bucket).abs_diff(below(&exact.counts, bucket)) <= 60;
+                assert!(near(from) && near(to));
+                total += below(&counts, to) - below(&counts, from);
+            }
+            assert_eq!(known.len() as u64, total);
+            assert!(known.iter().all(|pair| subject[pair.first as usize] != subject[pair.second as usize]));
+        }
+    }
+}
