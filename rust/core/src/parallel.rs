@@ -14,6 +14,11 @@ pub fn available() -> bool {
     *OWNER.get_or_init(|| process) == process
 }
 
+/// How many threads [`share`] uses at most.
+pub fn threads() -> usize {
+    if available() { rayon::current_num_threads() } else { 1 }
+}
+
 /// Do `work` on every item, as [`share`]; return the results in the order of the items.
 pub fn ordered<T: Send, L: Send, R: Send>(
     items: Vec<T>,
@@ -32,7 +37,7 @@ pub fn ordered<T: Send, L: Send, R: Send>(
 ///
 /// Which items a thread gets depends on the clock: the caller makes nothing of it, by adding integers or sorting.
 pub fn share<T: Send, L: Send>(items: Vec<T>, start: impl Fn() -> L + Sync, work: impl Fn(&mut L, T) + Sync) -> Vec<L> {
-    let threads = if available() { rayon::current_num_threads().min(items.len()).max(1) } else { 1 };
+    let threads = threads().min(items.len()).max(1);
     let next = Mutex::new(items.into_iter());
     let worker = || {
         let mut local = start();

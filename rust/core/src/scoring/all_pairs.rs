@@ -1,11 +1,14 @@
 //! Error rates of every pair of some embeddings.
 
+mod screen;
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::buckets::{self, Bucketed, Known, bucket, merged};
+use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
-use super::product::{arch, dot, tile};
+use super::product::{dot, tile, widest};
 use crate::curve::{OperatingPoint, Policy};
 use crate::pairs::rate;
 use crate::philox::philox;
@@ -51,7 +54,8 @@ pub struct AllPairs {
 /// Return the error rates over every pair of embeddings: at asked FMRs (never above them) and at asked thresholds, with
 /// the `tail` highest non-mated pairs.
 ///
-/// Memory beyond the input: as much again for the directions, 24 bytes a mated pair, 24 for each of the pairs within
+/// Memory beyond the input: as much again for the directions, where the processor multiplies bytes two or four for each
+/// number, 24 bytes a mated pair, 24 for each of the pairs within
 /// rounding of a threshold or in the tail, and no table of scores. Counts, rates and thresholds are those of the cosines
 /// in double precision.
 ///
@@ -66,6 +70,16 @@ pub fn rate_all_pairs(
     thresholds: &[f64],
     tail: usize,
 ) -> Result<AllPairs> {
+    rate_by(Maker::new(), embeddings, subject, (fmrs, thresholds, tail))
+}
+
+/// As [`rate_all_pairs`], by products of bytes if there is something that makes them; the answer is the same.
+pub(super) fn rate_by(
+    maker: Option<Maker>,
+    embeddings: &Embeddings<'_>,
+    subject: &[i64],
+    (fmrs, thresholds, tail): (&[f64], &[f64], usize),
+) -> Result<AllPairs> {
     check_asked(fmrs, thresholds)?;
     if subject.len() != embeddings.len() {
         let expected = format!("a subject for each of {} embeddings", embeddings.len());
@@ -78,19 +92,22 @@ pub fn rate_all_pairs(
     }
     let mated = world.mated()?;
     let genuine: Vec<f64> = mated.iter().map(|pair| pair.score).collect();
-    let guess = world.guess(fmrs, thresholds, tail)?;
-    let Survey { counts, span, known: found } = world.survey(&guess);
-    let mut known = Bucketed::new(&counts, slack(embeddings.dim()));
-    if let Some(found) = found {
-        known.learn(&guess, found);
-    }
+    let sample = world.sample()?;
+    let guess = world.guess(&sample, (fmrs, thresholds, tail));
     let question = |nonmated: &Bucketed| {
         let errors = Errors { mated: &genuine, nonmated };
         let points: Vec<_> = fmrs.iter().map(|fmr| errors.at_fmr(*fmr, Policy::AtMost)).collect();
         let fixed: Vec<_> = thresholds.iter().map(|threshold| errors.point(*threshold)).collect();
         (points, fixed, nonmated.highest(tail))
     };
-    let (points, fixed, tail) = known.ask(question, |flags| world.gather(&span, flags))?;
+    let screened = match maker {
+        Some(maker) => world.screened(maker, &sample, &guess, question)?,
+        None => None,
+    };
+    let (points, fixed, tail) = match screened {
+        Some(answer) => answer,
+        None => world.surveyed(&guess, question)?,
+    };
     let tail = tail.into_iter().map(|known| Pair { first: known.first, second: known.second, score: known.score });
     Ok(AllPairs { mated, nonmated: world.nonmated, points, fixed, tail: tail.collect() })
 }
@@ -157,8 +174,7 @@ impl<'a> World<'a> {
     }
 
     /// Guess from some pairs which buckets the answers will be in; none where that would be too many pairs.
-    fn guess(&self, fmrs: &[f64], thresholds: &[f64], tail: usize) -> Result<Vec<(usize, usize)>> {
-        let sample = self.sample()?;
+    fn guess(&self, sample: &Bucketed, (fmrs, thresholds, tail): (&[f64], &[f64], usize)) -> Vec<(usize, usize)> {
         let top = buckets::COUNT + 1;
         let around = |errors: usize, to_top: bool| {
             let (low, high) = spread(rate(errors, self.nonmated), sample.count());
@@ -172,7 +188,32 @@ impl<'a> World<'a> {
         }
         let asked = merged(&asked);
         let expected = rate(sample.within(&asked), sample.count().max(1)) * rate(self.nonmated, 1);
-        Ok(if expected > rate(buckets::MOST, 2) { Vec::new() } else { asked })
+        if expected > rate(buckets::MOST, 2) { Vec::new() } else { asked }
+    }
+
+    /// Answer a question by products of bytes; none where they do not pay, or the guess was not good enough.
+    fn screened<T>(
+        &self,
+        maker: Maker,
+        sample: &Bucketed,
+        guess: &[(usize, usize)],
+        question: impl Fn(&Bucketed) -> T,
+    ) -> Result<Option<T>> {
+        let Some((counts, found)) = screen::screen(self, maker, sample, guess)? else { return Ok(None) };
+        let mut known = Bucketed::new(&counts, slack(self.dim));
+        known.learn(guess, found);
+        let answer = question(&known);
+        Ok(known.settled().then_some(answer))
+    }
+
+    /// Answer a question by products in single precision.
+    fn surveyed<T>(&self, guess: &[(usize, usize)], question: impl Fn(&Bucketed) -> T) -> Result<T> {
+        let Survey { counts, span, known: found } = self.survey(guess);
+        let mut known = Bucketed::new(&counts, slack(self.dim));
+        if let Some(found) = found {
+            known.learn(guess, found);
+        }
+        known.ask(question, |flags| self.gather(&span, flags))
     }
 
     /// Count some pairs, drawn at random, by bucket.
@@ -184,7 +225,7 @@ impl<'a> World<'a> {
                 let (one, other) = (one.min(other), one.max(other));
                 if other >= self.end[one] {
                     let (a, b) = (self.rows(one..one + 1), self.rows(other..other + 1));
-                    let score = arch().dispatch(
+                    let score = widest(
                         #[inline(always)]
                         || dot(a, b),
                     );

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::product::arch;
+use super::product::widest;
 use crate::rates::Ranked;
 use crate::{Error, Result};
 
@@ -39,7 +39,7 @@ pub fn add(sum: &mut [u64], counts: &[u64]) {
 /// Put the buckets of some scores into `out`; return the lowest and the highest.
 pub fn of_all(scores: &[f32], out: &mut Vec<u32>) -> (u32, u32) {
     out.resize(scores.len(), 0);
-    arch().dispatch(
+    widest(
         #[inline(always)]
         || {
             out.iter_mut().zip(scores).for_each(|(out, score)| *out = bucket(*score));
@@ -56,6 +56,18 @@ fn width() -> f64 {
 #[allow(clippy::cast_precision_loss)] // a bucket's number is below 2^17
 fn edge(bucket: usize) -> f64 {
     (bucket as f64 - 0.5 - f64::from(MIDDLE)) * width()
+}
+
+/// A score below which no pair of a bucket lies in single precision.
+pub fn floor(bucket: usize) -> f64 {
+    edge(bucket) - width() / 64.0
+}
+
+/// A stretch of buckets and those that reach into it by as much as `margin`.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most a few times the number of buckets
+pub fn widened((from, to): (usize, usize), margin: f64) -> (usize, usize) {
+    let wide = (margin / width()).ceil() as usize;
+    (from.saturating_sub(wide).max(1), (to + wide).min(COUNT + 1))
 }
 
 /// A pair whose cosine is known exactly.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::product::{arch, exact_distance, exact_dot};
+use super::product::{exact_distance, exact_dot, widest};
 use crate::{Error, Result, error, parallel};
 
 /// Rows of numbers, each the embedding of one image or template.
@@ -48,7 +48,7 @@ impl<'a> Embeddings<'a> {
 
     /// Squared distance of two rows as they are.
     pub(super) fn distance(&self, first: usize, second: usize) -> f64 {
-        arch().dispatch(
+        widest(
             #[inline(always)]
             || exact_distance(self.row(first), self.row(second)),
         )
@@ -57,7 +57,7 @@ impl<'a> Embeddings<'a> {
     /// Return the squared lengths of the rows; refuse those without a direction.
     pub(super) fn squares(&self) -> Result<Vec<f64>> {
         let square = |row: &[f32]| {
-            arch().dispatch(
+            widest(
                 #[inline(always)]
                 || exact_dot(row, row),
             )
@@ -85,19 +85,26 @@ impl<'a> Embeddings<'a> {
         let mut out = Vec::new();
         out.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: chosen.len(), count: self.dim })?;
         out.resize(size, 0.0);
-        let scale = |(out, place): (&mut [f32], &u32)| {
-            let place = *place as usize;
-            let inverse = 1.0 / squares[place].sqrt();
-            for (out, value) in out.iter_mut().zip(self.row(place)) {
-                *out = single(f64::from(*value) * inverse);
-            }
-        };
+        let scale = |(out, place): (&mut [f32], &u32)| self.direction(squares, *place as usize, out);
         if parallel::available() {
             out.par_chunks_exact_mut(self.dim).zip(chosen).for_each(scale);
         } else {
             out.chunks_exact_mut(self.dim).zip(chosen).for_each(scale);
         }
         Ok(out)
+    }
+
+    /// Write a row scaled to unit length.
+    pub(super) fn direction(&self, squares: &[f64], place: usize, out: &mut [f32]) {
+        let inverse = 1.0 / squares[place].sqrt();
+        widest(
+            #[inline(always)]
+            || {
+                for (out, value) in out.iter_mut().zip(self.row(place)) {
+                    *out = single(f64::from(*value) * inverse);
+                }
+            },
+        );
     }
 }
 
@@ -116,7 +123,7 @@ impl Exact<'_> {
 
     /// The cosine of a row and one of others.
     pub fn to(&self, first: usize, other: &Exact<'_>, second: usize) -> f64 {
-        let product = arch().dispatch(
+        let product = widest(
             #[inline(always)]
             || exact_dot(self.rows.row(first), other.rows.row(second)),
         );

@@ -3,7 +3,7 @@
 use super::blocks::{Blocks, CHUNK, Index, Pairs};
 use super::buckets::NONE;
 use super::embeddings::Embeddings;
-use super::product::{arch, dot, tile};
+use super::product::{dot, tile, widest};
 use crate::{Error, Result, parallel};
 
 /// What is computed of a pair.
@@ -85,7 +85,7 @@ impl<'a, I: Index> Scorer<'a, I> {
                 scores.push(if entry.is_mated() {
                     NONE
                 } else {
-                    arch().dispatch(
+                    widest(
                         #[inline(always)]
                         || dot(row, column),
                     )

@@ -4,7 +4,7 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use pulp::Arch;
+use pulp::{Arch, NullaryFnOnce};
 
 const LANES: usize = 16;
 
@@ -15,9 +15,22 @@ pub fn tile(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
     matmul(MatMut::from_row_major_slice_mut(out, m, n), Accum::Replace, a, b.transpose(), 1.0, Par::Seq);
 }
 
-/// The widest instructions of this processor.
-pub fn arch() -> Arch {
-    Arch::new()
+/// Do work by the widest instructions of this processor; what it calls must be inlined, too.
+#[inline(always)]
+pub fn widest<R>(work: impl FnMut() -> R) -> R {
+    struct Work<F>(F);
+
+    // A closure given to `dispatch` itself is called through a function that is not inlined, and takes none of them.
+    impl<R, F: FnMut() -> R> NullaryFnOnce for Work<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn call(mut self) -> R {
+            (self.0)()
+        }
+    }
+
+    Arch::new().dispatch(Work(work))
 }
 
 /// Return the product of two rows in single precision; the bits do not depend on the processor.

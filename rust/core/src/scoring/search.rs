@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
-use super::product::{arch, tile};
+use super::nearest::{self, Coarse};
+use super::product::{tile, widest};
 use crate::{Error, Result, error, parallel};
 
 /// Probes and gallery entries of a tile, and gallery entries that a thread takes on at once.
@@ -26,14 +28,26 @@ pub struct Found {
 /// Return the `count` nearest gallery entries of every probe by cosine, row-major `[probes, count]`, nearest first, the
 /// lower number of equals first.
 ///
-/// The order is that of the cosines in double precision. Memory beyond the input and the result: as much again for both
-/// sides' directions, and for 8,192 probes at a time 8 bytes for each of the nearest of every 32,768 gallery entries, more
-/// where many are alike.
+/// The order is that of the cosines in double precision. Memory beyond the input and the result: where the processor
+/// multiplies bytes (AVX-512 VNNI), a byte for each number of both sides, and 16 for each candidate of the probes in work;
+/// elsewhere, and where a sixteenth of the gallery or more may be among the nearest, as much again for both sides'
+/// directions, and for 8,192 probes at a time 8 bytes for each of the nearest of every 32,768 gallery entries, more where
+/// many are alike.
 ///
 /// # Errors
 /// [`Error::Data`] for another embedding size or a row without a direction; [`Error::Config`] for more than
 /// the gallery holds, or none; [`Error::TooLarge`] for what does not fit in memory.
 pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -> Result<Vec<Found>> {
+    search_by(Maker::new(), gallery, probes, count)
+}
+
+/// As [`search`], by products of bytes if there is something that makes them; the answer is the same.
+pub(super) fn search_by(
+    maker: Option<Maker>,
+    gallery: &Embeddings<'_>,
+    probes: &Embeddings<'_>,
+    count: usize,
+) -> Result<Vec<Found>> {
     if gallery.dim() != probes.dim() {
         return error::data(format!("probes of {} numbers, as the gallery", gallery.dim()), probes.dim());
     }
@@ -41,16 +55,21 @@ pub fn search(gallery: &Embeddings<'_>, probes: &Embeddings<'_>, count: usize) -
         return error::config(format!("1 to {} of the gallery", gallery.len()), count);
     }
     let (gallery_squares, probe_squares) = (gallery.squares()?, probes.squares()?);
+    let exact = (Exact { rows: *probes, squares: &probe_squares }, Exact { rows: *gallery, squares: &gallery_squares });
+    let mut out = Vec::new();
+    let too_large = |_| Error::TooLarge { rows: probes.len(), count };
+    out.try_reserve_exact(probes.len().saturating_mul(count)).map_err(too_large)?;
+    if let Some(maker) = maker.filter(|_| nearest::pays(gallery.dim(), gallery.len(), count))
+        && Coarse::new(maker, exact.0, exact.1, count)?.search(&mut out)
+    {
+        return Ok(out);
+    }
     let every = |side: &Embeddings<'_>| (0..).take(side.len()).collect::<Vec<u32>>();
     let sides = Sides {
         dim: gallery.dim(),
         gallery: gallery.unit(&gallery_squares, &every(gallery))?,
         probes: probes.unit(&probe_squares, &every(probes))?,
     };
-    let exact = (Exact { rows: *probes, squares: &probe_squares }, Exact { rows: *gallery, squares: &gallery_squares });
-    let mut out = Vec::new();
-    let too_large = |_| Error::TooLarge { rows: probes.len(), count };
-    out.try_reserve_exact(probes.len().saturating_mul(count)).map_err(too_large)?;
     for from in (0..probes.len()).step_by(ROUND) {
         sides.round(from..(from + ROUND).min(probes.len()), gallery.len(), exact, count, &mut out);
     }
@@ -124,7 +143,7 @@ impl Nearest {
         for (part, scores) in (0_u32..).zip(products.chunks(64)) {
             // Without a branch for each, which wide instructions do at once.
             let least = self.least;
-            let any = arch().dispatch(
+            let any = widest(
                 #[inline(always)]
                 || scores.iter().fold(0, |any, score| any | u32::from(*score >= least)),
             );
