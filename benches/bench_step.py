@@ -1,6 +1,7 @@
 """A training step and its parts on this machine against the original's way and against the bare convolutions.
 
     python -m pytest benches/bench_step.py --benchmark-columns=min,median,rounds [--rows FILE]
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 ... --held-to-fp32   # as on a processor without AVX-512
 
 What is compared takes turns, round by round, so that a processor that slows down for a while slows down all. The
 summary at the end gives the medians and, for each peer, the median of its time over ours; `--rows` appends them as JSON
@@ -31,14 +32,14 @@ PEERS = {
 
 
 @lru_cache(maxsize=1)
-def _step(name: str) -> workloads.Step:
-    return workloads.Step(name, precision.resolve())
+def _step(name: str, policy: precision.Policy) -> workloads.Step:
+    return workloads.Step(name, policy)
 
 
 @pytest.mark.parametrize("part", PEERS)
 @pytest.mark.parametrize("name", workloads.SIZES)
-def test_step(benchmark: Any, name: str, part: str) -> None:
-    step = _step(name)
+def test_step(benchmark: Any, name: str, part: str, policy: precision.Policy) -> None:
+    step = _step(name, policy)
     calls = {peer: step.peer(part, peer) for peer in PEERS[part]}
     times: dict[str, list[float]] = {peer: [] for peer in calls}
 

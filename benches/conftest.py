@@ -29,7 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="the core's benches at full size, minutes a peer")
     parser.addoption("--peer-python", type=Path, help="interpreter that has cpprb, torchrl and faiss")
     parser.addoption("--threads", type=int, help="threads of each party of the core's benches, else all processors")
+    parser.addoption("--held-to-fp32", action="store_true", help="a step as on a processor that has no bfloat16")
     parser.addoption("--embeddings", type=int, default=2**18, help="rows of the loss benches")
+
+
+@pytest.fixture
+def policy(pytestconfig: pytest.Config) -> precision.Policy:
+    return _policy(pytestconfig)
 
 
 @pytest.hookimpl(trylast=True)
@@ -57,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _rows(config: pytest.Config) -> Iterator[dict[str, Any]]:
-    machine = _machine()
+    machine = _machine(_policy(config))
     for bench in _benchmarks(config):
         about = {key: value for key, value in bench.extra_info.items() if key not in (*_OF_PARTIES, *_OF_EACH)}
         about = {**machine, **about}
@@ -88,12 +94,17 @@ def _quantiles(times: list[float]) -> dict[str, Any]:
     return {**at, "unit": "s", "rounds": len(ordered)}
 
 
-def _machine() -> dict[str, Any]:
+def _policy(config: pytest.Config) -> precision.Policy:
+    """Return what a step on this processor computes in."""
+    return precision.FULL if config.getoption("--held-to-fp32") else precision.resolve()
+
+
+def _machine(policy: precision.Policy) -> dict[str, Any]:
     return {
         "cpu": torch.cpu.get_capabilities().get("cpu_name", platform.processor()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
-        "precision": precision.resolve().name,
+        "precision": policy.name,
         "torch": torch.__version__,
         "triton": importlib.metadata.version("triton"),
         "python": platform.python_version(),
