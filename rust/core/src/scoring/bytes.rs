@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn the_instruction_and_its_stand_in_agree() {
-        for depth in [0, 1, 2, 7, 32, 128, 1000] {
+        let depths: &[usize] = if cfg!(miri) { &[0, 1, 2, 7] } else { &[0, 1, 2, 7, 32, 128, 1000] };
+        for &depth in depths {
             let (rows, columns) = words(depth as u64, depth);
             both(&rows, &columns, &[i32::MIN; ROWS]);
             both(&rows, &columns, &[-20_000, 0, 1, 5000, 60_000, i32::MAX]);
@@ -181,15 +182,17 @@ mod tests {
     #[test]
     fn the_longest_rows_of_the_largest_numbers_stay_in_range() {
         for (row, column, expected) in [(127, 255, 255 * 127), (-127, 255, -255 * 127), (-127, 0, 0)] {
-            let depth = if cfg!(miri) { 64 } else { MOST / GROUP };
+            let depth = if cfg!(miri) { 8 } else { MOST / GROUP };
             let rows = vec![[i32::from_ne_bytes([i8::cast_unsigned(row); GROUP]); ROWS]; depth];
             let columns = vec![[i32::from_ne_bytes([column; GROUP]); COLUMNS]; depth];
             let mut tile = Tile::new();
             assert!(Maker::portable().multiply([(&rows, &columns)], &[i32::MIN; ROWS], &mut tile));
             let sum = expected * i32::try_from(depth * GROUP).unwrap();
             assert!(tile.sums.iter().flatten().all(|found| *found == sum));
-            both(&rows, &columns, &[i32::MIN; ROWS]);
-            both(&rows, &columns, &[sum, sum + 1, sum, sum, sum - 1, sum]);
+            // Half of them, and half of those again: no more than the most.
+            let (rows, columns, sum) = (&rows[..depth / 2], &columns[..depth / 2], sum / 4 * 3);
+            both(rows, columns, &[i32::MIN; ROWS]);
+            both(rows, columns, &[sum, sum + 1, sum, sum, sum - 1, sum]);
         }
     }
 
