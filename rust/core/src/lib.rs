@@ -21,5 +21,6 @@ pub mod templates;
 pub mod tenfold;
 mod tree;
 pub mod uniforms;
+mod wide;
 
 pub use error::{Error, Result};

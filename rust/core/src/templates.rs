@@ -6,10 +6,10 @@
 
 #![allow(clippy::inline_always)] // code takes on the instructions of what it is inlined into
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::error::{config, data};
+use crate::wide::widest;
 use crate::{Error, Result, parallel};
 
 const LANES: usize = 16;
@@ -63,9 +63,14 @@ pub fn aggregate(images: &Images, count: usize, keep_norms: bool, flip: Flip) ->
     unit.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: count, count: plan.width })?;
     unit.resize(size, 0.0);
     let buffer = || vec![0.0; plan.width];
-    let arch = Arch::new();
-    // The widest instructions of this processor; they add and multiply the same numbers in the same order.
-    let fill = |total: &mut Vec<f64>, (place, unit)| arch.dispatch(|| plan.fill(place, total, unit)).err();
+    // Wide instructions add and multiply the same numbers in the same order.
+    let fill = |total: &mut Vec<f64>, (place, unit): (usize, &mut [f32])| {
+        widest(
+            #[inline(always)]
+            || plan.fill(place, total, unit),
+        )
+        .err()
+    };
     let failure = if parallel::available() {
         unit.par_chunks_exact_mut(plan.width).enumerate().map_init(buffer, fill).find_map_first(|failure| failure)
     } else {

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::buckets::{self, Bucketed, Known, bucket, merged};
 use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
-use super::product::{dot, tile, widest};
+use super::product::{dot, tile};
 use crate::curve::{OperatingPoint, Policy};
 use crate::pairs::rate;
 use crate::philox::philox;
 use crate::rates::{Errors, Ranked, check_asked, most};
+use crate::wide::widest;
 use crate::{Error, Result, pairs, parallel};
 
 /// Rows and columns of a tile of products.

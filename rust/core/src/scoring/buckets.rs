@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::product::widest;
 use crate::rates::Ranked;
+use crate::wide::widest;
 use crate::{Error, Result};
 
 /// Buckets over [-1, 1] are numbered from 1; 0 is for what does not count.

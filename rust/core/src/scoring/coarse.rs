@@ -17,7 +17,7 @@
 use super::buckets::bucket;
 use super::bytes::{COLUMNS, ColumnWords, GROUP, MOST, ROWS, RowWords};
 use super::embeddings::slack;
-use super::product::widest;
+use crate::wide::widest;
 use crate::{Error, Result, parallel};
 
 /// What the whole numbers of a row, or of a panel of columns, stand for.

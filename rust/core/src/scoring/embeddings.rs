@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::product::{exact_distance, exact_dot, widest};
+use super::product::{exact_distance, exact_dot};
+use crate::wide::widest;
 use crate::{Error, Result, error, parallel};
 
 /// Rows of numbers, each the embedding of one image or template.

@@ -3,7 +3,8 @@
 use super::blocks::{Blocks, CHUNK, Index, Pairs};
 use super::buckets::NONE;
 use super::embeddings::Embeddings;
-use super::product::{dot, tile, widest};
+use super::product::{dot, tile};
+use crate::wide::widest;
 use crate::{Error, Result, parallel};
 
 /// What is computed of a pair.

@@ -4,7 +4,6 @@
 
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
-use pulp::{Arch, NullaryFnOnce};
 
 const LANES: usize = 16;
 
@@ -13,24 +12,6 @@ pub fn tile(a: &[f32], b: &[f32], dim: usize, out: &mut [f32]) {
     let (m, n) = (a.len() / dim, b.len() / dim);
     let (a, b) = (MatRef::from_row_major_slice(a, m, dim), MatRef::from_row_major_slice(b, n, dim));
     matmul(MatMut::from_row_major_slice_mut(out, m, n), Accum::Replace, a, b.transpose(), 1.0, Par::Seq);
-}
-
-/// Do work by the widest instructions of this processor; what it calls must be inlined, too.
-#[inline(always)]
-pub fn widest<R>(work: impl FnMut() -> R) -> R {
-    struct Work<F>(F);
-
-    // A closure given to `dispatch` itself is called through a function that is not inlined, and takes none of them.
-    impl<R, F: FnMut() -> R> NullaryFnOnce for Work<F> {
-        type Output = R;
-
-        #[inline(always)]
-        fn call(mut self) -> R {
-            (self.0)()
-        }
-    }
-
-    Arch::new().dispatch(Work(work))
 }
 
 /// Return the product of two rows in single precision; the bits do not depend on the processor.

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::bytes::Maker;
 use super::embeddings::{Embeddings, Exact, slack};
 use super::nearest::{self, Coarse};
-use super::product::{tile, widest};
+use super::product::tile;
+use crate::wide::widest;
 use crate::{Error, Result, error, parallel};
 
 /// Probes and gallery entries of a tile, and gallery entries that a thread takes on at once.
