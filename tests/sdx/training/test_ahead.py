@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from recorder import FakeRecorder
+from small_run import RENDERED, RUN, TWO_STUDENTS
 from torch import Tensor, nn
 
 from sdx import config as configuration
@@ -29,27 +30,7 @@ from sdx.types import Batch, Proposal
 from sdx.weights import artefact
 
 HERE = "tests.sdx.training.test_ahead" if __name__.startswith("tests.") else __name__
-KEYS = {
-    "sampler": "resample",
-    "source": "simface",
-    "source.size": "32",
-    "images": "96",
-    "batch": "16",
-    "eval": "none",
-    "baselines": "false",
-    "held_out": "8",
-    "validate_every": "32",
-    "log_every": "16",
-    "checkpoint_every": "none",
-    "students": "small,mobilefacenet",
-    "students.small.size": "32",
-    "students.mobilefacenet.size": "32",
-    "augment.flip": "true",
-    "augment.degrade": "0.3",
-    "ema": "64",
-    "optimizer.clip": "1.0",
-    "device": "cpu",
-}
+KEYS = RUN | RENDERED | TWO_STUDENTS | {"ema": "64", "optimizer.clip": "1.0"}
 SAMPLERS: dict[str, dict[str, str]] = {
     "fresh": {"sampler": "fresh"},
     "resample": {"sampler": "resample"},

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from recorder import FakeRecorder
+from small_run import RUN, TWO_STUDENTS
 from torch import Tensor, nn
 
 from sdx import config as configuration
@@ -247,23 +248,7 @@ def test_a_stored_target_needs_no_teacher() -> None:
     assert recorder.recorded == 0
 
 
-KEYS = {
-    "sampler": "resample",
-    "images": "160",
-    "batch": "16",
-    "eval": "none",
-    "baselines": "false",
-    "held_out": "8",
-    "validate_every": "32",
-    "log_every": "16",
-    "checkpoint_every": "none",
-    "students": "small,mobilefacenet",
-    "students.small.size": "32",
-    "students.mobilefacenet.size": "32",
-    "augment.flip": "true",
-    "augment.degrade": "0.3",
-    "device": "cpu",
-}
+KEYS = RUN | TWO_STUDENTS | {"images": "160"}
 
 
 def _train(folder: Path, source: str) -> tuple[dict[str, Tensor], list[Any]]:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from small_run import RENDERED, RUN
 from torch import Tensor, nn
 
 from sdx import cli, recipes, students
@@ -18,18 +19,7 @@ from sdx.weights import artefact, registry
 from sdx.weights.metadata import ArtefactMeta
 from sdx.weights.model import LoadedModel
 
-KEYS = {
-    "sampler": "resample",
-    "source": "simface",
-    "source.size": "32",
-    "images": "96",
-    "batch": "16",
-    "eval": "none",
-    "baselines": "false",
-    "held_out": "8",
-    "validate_every": "32",
-    "checkpoint_every": "none",
-}
+KEYS = RUN | RENDERED
 
 
 class OwnSource:
