@@ -138,12 +138,12 @@ def _described(kernel: Any, arch: int) -> Compiled:
         shared_bytes=kernel.metadata.shared,
         local_bytes=local,
         ptx=kernel.asm["ptx"],
-        sass=_tool("cuobjdump", "-sass", kernel.asm["cubin"]),
+        sass=_tool("nvdisasm", "-c", "-ndf", cubin=kernel.asm["cubin"]),
     )
 
 
 def _resources(cubin: bytes) -> tuple[int, int]:
-    text = _tool("cuobjdump", "-res-usage", cubin)
+    text = _tool("cuobjdump", "-res-usage", cubin=cubin)
     registers, stack, local = (
         int(re.search(rf"{word}:(\d+)", text)[1])  # type: ignore[index]  # the tool always prints them
         for word in ("REG", "STACK", "LOCAL")
@@ -152,11 +152,11 @@ def _resources(cubin: bytes) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=512)
-def _tool(name: str, option: str, cubin: bytes) -> str:
+def _tool(name: str, *options: str, cubin: bytes) -> str:
     import triton
 
     path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()
-        return subprocess.run([path, option, file.name], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([path, *options, file.name], capture_output=True, text=True, check=True).stdout
