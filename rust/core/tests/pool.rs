@@ -133,9 +133,11 @@ fn bytes_an_entry_are_as_stated() {
     columns.index.fill(1);
     columns.scale.fill(1.0);
     pool.push(&columns.arrivals(0)).unwrap();
-    #[allow(clippy::cast_precision_loss)]
-    let bytes = pool.bytes() as f64 / 1e5;
-    assert!((93.0..97.0).contains(&bytes), "{bytes}");
+    for pool in [&pool, &LatentPool::restore(&pool.snapshot().unwrap()).unwrap()] {
+        #[allow(clippy::cast_precision_loss)]
+        let bytes = pool.bytes() as f64 / 1e5;
+        assert!((93.0..97.0).contains(&bytes), "{bytes}");
+    }
 }
 
 #[test]

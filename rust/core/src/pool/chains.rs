@@ -1,4 +1,4 @@
-//! Hops of all entries in one arena: sixteen bytes each, and none for those that an entry has not.
+//! Hops of all entries but their first ones in one arena: sixteen bytes each, and none for those that an entry has not.
 
 use std::hint::black_box;
 
@@ -7,6 +7,9 @@ use crate::{Error, Result};
 
 /// No hop: the end of a chain, and the chain without any.
 pub const END: u32 = u32::MAX;
+
+/// What stands for a hop where there is none.
+pub const NONE: Hop = Hop { index: 0, scale: 0.0 };
 
 /// One perturbation on the way from a root to a latent.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -80,11 +80,11 @@ impl Eviction {
 impl Steer {
     /// Return the similarity that counts out of all students'.
     #[allow(clippy::cast_precision_loss)] // at most 64 students
-    pub(super) fn of(self, similarity: &[f32]) -> f32 {
+    pub(super) fn of(self, mut similarity: impl Iterator<Item = f32> + Clone) -> f32 {
         match self {
-            Self::Mean => similarity.iter().sum::<f32>() / similarity.len() as f32,
-            Self::Hardest => similarity.iter().copied().fold(f32::INFINITY, f32::min),
-            Self::Student(student) => similarity[student],
+            Self::Mean => similarity.clone().sum::<f32>() / similarity.count() as f32,
+            Self::Hardest => similarity.fold(f32::INFINITY, f32::min),
+            Self::Student(student) => similarity.nth(student).unwrap_or(f32::INFINITY),
         }
     }
 }

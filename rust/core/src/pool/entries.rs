@@ -50,21 +50,25 @@ impl LatentPool {
         index.resize(numbers, -1);
         scale.resize(numbers, 0.0);
         let found: Vec<&Place> = places.iter().map(|&place| &self.places[place]).collect();
-        self.chains.each(found.iter().map(|place| place.chain), |row, hop, Hop { index: number, scale: size }| {
+        let mut take = |row: usize, hop: usize, Hop { index: number, scale: size }| {
             (index[row * HOPS + hop], scale[row * HOPS + hop]) = (number, size);
-        });
-        let students = self.config.students;
-        let similarity = |offset: usize| {
-            let each = (0..students).flat_map(|student| places.iter().map(move |place| (student, place)));
-            each.map(|(student, place)| self.similarity[2 * place * students + offset + student]).collect()
+        };
+        for (row, place) in found.iter().enumerate().filter(|(_, place)| place.hops > 0) {
+            take(row, 0, place.first);
+        }
+        self.chains.each(found.iter().map(|place| place.chain), |row, hop, found| take(row, 1 + hop, found));
+        let beside = self.beside();
+        let others = |offset: usize| {
+            let each = (offset..offset + beside / 2).flat_map(|at| places.iter().map(move |place| (at, place)));
+            each.map(|(at, place)| self.others[beside * place + at])
         };
         Ok(Entries {
             root: found.iter().map(|place| place.root).collect(),
             hops: found.iter().map(|place| place.hops.into()).collect(),
             index,
             scale,
-            latest: similarity(0),
-            smoothed: similarity(students),
+            latest: found.iter().map(|place| place.latest).chain(others(0)).collect(),
+            smoothed: found.iter().map(|place| place.smoothed).chain(others(beside / 2)).collect(),
             reliability: found.iter().map(|place| place.reliability).collect(),
             priority: places.iter().map(|&place| self.priority(place)).collect(),
             group: found.iter().map(|place| place.group.into()).collect(),
@@ -99,8 +103,7 @@ impl LatentPool {
 
     /// Return the smoothed similarity that steers.
     pub(super) fn steering(&self, place: usize) -> f32 {
-        let students = self.config.students;
-        self.config.steer.of(&self.similarity[(2 * place + 1) * students..][..students])
+        self.config.steer.of(self.smoothed(place))
     }
 
     pub(super) fn priority(&self, place: usize) -> f32 {

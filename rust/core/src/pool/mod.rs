@@ -1,7 +1,7 @@
 //! The pool: faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
 //!
-//! An entry costs 54.1 + 8 students bytes and 16 more for each hop: 62 to 190 for one student, 94 with two hops; a
-//! vector in float16 2 more for each number, where a pool is made to keep them.
+//! An entry costs 78.1 bytes, 8 more for each student and 16 more for each hop beyond the first: 78 to 190 for one
+//! student, 94 with two hops; a vector in float16 2 more for each number, where a pool is made to keep them.
 //! `observe`, `push`, `evict` and `draw` take O(log n) an entry. Draw weights are integers, 2^-30 of priority each.
 //! The state is a function of the sequence of operations alone: processes that do the same hold the same pool.
 
@@ -22,6 +22,7 @@ pub use entries::Entries;
 pub use statistics::Statistics;
 
 use std::hint::black_box;
+use std::iter::once;
 
 use crate::priority::{MOST_COSINE, priority, weight};
 use crate::tree::Tree;
@@ -42,8 +43,8 @@ pub const MOST_STUDENTS: usize = 64;
 pub struct LatentPool {
     config: Config,
     places: Vec<Place>,
-    /// Of each place the latest similarities of all students, then the smoothed ones.
-    similarity: Vec<f32>,
+    /// Of each place the latest similarities of all students but the first, then the smoothed ones.
+    others: Vec<f32>,
     chains: Chains,
     vectors: Vectors,
     tree: Tree,
@@ -51,15 +52,23 @@ pub struct LatentPool {
     pushed: u64,
 }
 
-/// What a place holds beside its weight and age, which are the tree's.
+/// What a place holds beside its weight and age, which are the tree's: one line of the cache, as nearly all of the time
+/// that the pool takes goes into waiting for them.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(align(64))]
 struct Place {
     root: i64,
     last_visit: i64,
+    /// The first hop, if there are any.
+    first: Hop,
+    /// The other hops.
     chain: u32,
     visits: u32,
     generation: u32,
     reliability: f32,
+    /// Of the first student.
+    latest: f32,
+    smoothed: f32,
     group: i32,
     hops: u8,
 }
@@ -72,8 +81,19 @@ struct Departures {
     evicted: Vec<i64>,
 }
 
-const VACANT: Place =
-    Place { root: 0, last_visit: 0, chain: chains::END, visits: 0, generation: 0, reliability: 0.0, group: 0, hops: 0 };
+const VACANT: Place = Place {
+    root: 0,
+    last_visit: 0,
+    first: chains::NONE,
+    chain: chains::END,
+    visits: 0,
+    generation: 0,
+    reliability: 0.0,
+    latest: 0.0,
+    smoothed: 0.0,
+    group: 0,
+    hops: 0,
+};
 
 impl LatentPool {
     /// Make an empty pool; memory is taken as places are first filled.
@@ -94,7 +114,7 @@ impl LatentPool {
         Ok(Self {
             config,
             places: Vec::new(),
-            similarity: Vec::new(),
+            others: Vec::new(),
             chains: Chains::new(),
             vectors: Vectors::new(length)?,
             tree: Tree::new(config.eviction.leaver(), &[], &[]),
@@ -123,7 +143,7 @@ impl LatentPool {
     /// Return the bytes of memory held.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let places = size_of::<Place>() * self.places.capacity() + 4 * self.similarity.capacity();
+        let places = size_of::<Place>() * self.places.capacity() + 4 * self.others.capacity();
         places + self.chains.bytes() + self.vectors.bytes() + self.tree.bytes()
     }
 
@@ -159,7 +179,8 @@ impl LatentPool {
     pub fn push_vectors(&mut self, arrivals: &Arrivals, vector: &[f32]) -> Result<Pushed> {
         let count = arrivals.check(self.config.students)?;
         self.vectors.check(vector, count)?;
-        let hops = arrivals.lineage.hops.iter().map(|&hops| usize::try_from(hops).unwrap_or(0)).sum();
+        let beyond_first = |&hops: &i64| usize::try_from(hops - 1).unwrap_or(0);
+        let hops = arrivals.lineage.hops.iter().map(beyond_first).sum();
         self.chains.reserve(hops)?;
         self.make_room(count)?;
         let mut departures = Departures { next: Vec::new().into_iter(), evicted: Vec::with_capacity(count) };
@@ -223,8 +244,8 @@ impl LatentPool {
             return Ok(());
         }
         let more = needed.max(used + used / 2).min(self.config.capacity) - used;
-        let failed = |_| Error::TooLarge { rows: more, count: 14 + 2 * self.config.students };
-        self.similarity.try_reserve_exact(more * 2 * self.config.students).map_err(failed)?;
+        let failed = |_| Error::TooLarge { rows: more, count: 18 + 2 * self.config.students };
+        self.others.try_reserve_exact(more * self.beside()).map_err(failed)?;
         self.tree.reserve(more)?;
         self.vectors.reserve(more)?;
         self.places.try_reserve_exact(more).map_err(failed) // last: what the question above is about
@@ -247,7 +268,7 @@ impl LatentPool {
             let leaver = self.leaver(number, departures)?;
             if self.config.eviction == Eviction::Easiest {
                 let own: Vec<f32> = similarity().collect();
-                if weight(priority(self.config.steer.of(&own), reliability)) < self.tree.weight(leaver) {
+                if weight(priority(self.config.steer.of(own.iter().copied()), reliability)) < self.tree.weight(leaver) {
                     return None;
                 }
             }
@@ -256,15 +277,16 @@ impl LatentPool {
             vacated = Some(leaver);
         }
         let place = vacated.or_else(|| self.tree.first_out()).unwrap_or_else(|| self.grow());
+        let mut hops = arrivals.lineage.row(row);
         self.places[place] = Place {
             root: arrivals.lineage.root[row],
-            last_visit: 0,
-            chain: self.chains.add(arrivals.lineage.row(row)),
-            visits: 0,
+            first: hops.next().unwrap_or(chains::NONE),
+            chain: self.chains.add(hops),
             generation: self.places[place].generation,
             reliability,
             group: i32::try_from(arrivals.group[row]).unwrap_or(-1),
             hops: u8::try_from(arrivals.lineage.hops[row]).unwrap_or(0),
+            ..VACANT
         };
         let weight = self.note(place, similarity(), arrivals.images_seen, true);
         self.tree.fill(place, weight, number);
@@ -288,7 +310,7 @@ impl LatentPool {
     fn grow(&mut self) -> usize {
         let place = self.places.len();
         self.places.push(VACANT);
-        self.similarity.resize(self.similarity.len() + 2 * self.config.students, 0.0);
+        self.others.resize(self.others.len() + self.beside(), 0.0);
         self.vectors.grow();
         self.tree.grow();
         place
@@ -296,25 +318,49 @@ impl LatentPool {
 
     /// Note the similarities of a visit, the first one's as they are, and return the weight that they make.
     fn note(&mut self, place: usize, latest: impl Iterator<Item = f32>, images_seen: i64, first: bool) -> u32 {
-        let students = self.config.students;
         let smoothing = if first { 0.0 } else { self.config.smoothing };
-        let (old, smoothed) = self.similarity[2 * students * place..][..2 * students].split_at_mut(students);
-        for ((old, smoothed), latest) in old.iter_mut().zip(smoothed.iter_mut()).zip(latest) {
+        let beside = self.beside();
+        let found = &mut self.places[place];
+        let (old, smoothed) = self.others[beside * place..][..beside].split_at_mut(beside / 2);
+        let slots = once((&mut found.latest, &mut found.smoothed)).chain(old.iter_mut().zip(smoothed));
+        for ((old, smoothed), latest) in slots.zip(latest) {
             *old = latest;
             // Clamped, as rounding must not leave the range that `restore` takes.
             let mean = smoothing * *smoothed + (1.0 - smoothing) * latest;
             *smoothed = if smoothing == 0.0 { latest } else { mean.clamp(-MOST_COSINE, MOST_COSINE) };
         }
-        let place = &mut self.places[place];
-        place.visits = place.visits.saturating_add(1);
-        place.last_visit = images_seen;
-        weight(priority(self.config.steer.of(smoothed), place.reliability))
+        found.visits = found.visits.saturating_add(1);
+        found.last_visit = images_seen;
+        weight(self.priority(place))
+    }
+
+    /// Similarities of a place that are kept beside it.
+    fn beside(&self) -> usize {
+        2 * (self.config.students - 1)
+    }
+
+    /// Return the latest similarities of a place, of each student.
+    fn latest(&self, place: usize) -> impl Iterator<Item = f32> + Clone {
+        let others = &self.others[self.beside() * place..][..self.beside() / 2];
+        once(self.places[place].latest).chain(others.iter().copied())
+    }
+
+    /// Return the smoothed similarities of a place, of each student.
+    fn smoothed(&self, place: usize) -> impl Iterator<Item = f32> + Clone {
+        let others = &self.others[self.beside() * place..][self.beside() / 2..self.beside()];
+        once(self.places[place].smoothed).chain(others.iter().copied())
+    }
+
+    /// Return the hops of a place, the root's first.
+    fn hops(&self, place: usize) -> impl Iterator<Item = Hop> {
+        let place = &self.places[place];
+        (place.hops > 0).then_some(place.first).into_iter().chain(self.chains.hops(place.chain))
     }
 
     fn vacate(&mut self, place: usize) {
         self.clear(place);
-        let students = 2 * self.config.students;
-        self.similarity[students * place..][..students].fill(0.0);
+        let beside = self.beside();
+        self.others[beside * place..][..beside].fill(0.0);
         self.vectors.clear(place);
         self.tree.fill(place, 0, 0);
     }

@@ -5,7 +5,7 @@
 //! checksum. Pools without vectors write version 1, which has none; version 2 has their length behind the settings.
 //! Weights are made anew. A reader's memory is at most about twice the file, whatever it says.
 
-use super::chains::{Chains, Hop};
+use super::chains::{Chains, Hop, NONE};
 use super::vectors::is_finite;
 use super::{Config, Eviction, HOPS, LatentPool, Place, Steer, VACANT};
 use crate::parse::ParseError;
@@ -31,7 +31,7 @@ impl LatentPool {
     /// # Errors
     /// [`Error::TooLarge`] where memory is short.
     pub fn snapshot(&self) -> Result<Vec<u8>> {
-        let size = 128 + self.places.len() * self.least() + self.chains.bytes();
+        let size = 128 + self.places.len() * (self.least() + HOP) + self.chains.bytes();
         let mut out = Vec::new();
         out.try_reserve_exact(size).map_err(|_| Error::TooLarge { rows: 1, count: size })?;
         out.extend(MAGIC);
@@ -55,8 +55,8 @@ impl LatentPool {
         }
         out.extend(self.pushed.to_le_bytes());
         out.extend((self.places.len() as u64).to_le_bytes());
-        for (place, similarity) in self.places.iter().zip(self.similarity.chunks_exact(2 * students)).enumerate() {
-            self.write_place(place, similarity, &mut out);
+        for place in 0..self.places.len() {
+            self.write_place(place, &mut out);
         }
         out.extend(checksum(&out).to_le_bytes());
         Ok(out)
@@ -67,7 +67,8 @@ impl LatentPool {
         FIXED + 8 * self.config.students + 2 * self.vectors.length()
     }
 
-    fn write_place(&self, at: usize, (place, similarity): (&Place, &[f32]), out: &mut Vec<u8>) {
+    fn write_place(&self, at: usize, out: &mut Vec<u8>) {
+        let place = &self.places[at];
         out.extend(place.generation.to_le_bytes());
         out.push(u8::from(self.tree.weight(at) > 0));
         out.extend(self.tree.age(at).to_le_bytes());
@@ -77,13 +78,13 @@ impl LatentPool {
         out.extend(place.reliability.to_le_bytes());
         out.extend(place.group.to_le_bytes());
         out.push(place.hops);
-        for value in similarity {
+        for value in self.latest(at).chain(self.smoothed(at)) {
             out.extend(value.to_le_bytes());
         }
         for bits in self.vectors.of(at) {
             out.extend(bits.to_le_bytes());
         }
-        for hop in self.chains.hops(place.chain) {
+        for hop in self.hops(at) {
             out.extend(hop.index.to_le_bytes());
             out.extend(hop.scale.to_le_bytes());
         }
@@ -133,32 +134,34 @@ impl LatentPool {
 
     fn read_places(&mut self, cursor: &mut Cursor, places: usize) -> Result<()> {
         let students = self.config.students;
-        let too_large = |_| Error::TooLarge { rows: places, count: 14 + 2 * students };
+        let too_large = |_| Error::TooLarge { rows: places, count: 18 + 2 * students };
         self.places.try_reserve_exact(places).map_err(too_large)?;
-        self.similarity.try_reserve_exact(places * 2 * students).map_err(too_large)?;
+        self.others.try_reserve_exact(places * self.beside()).map_err(too_large)?;
         let (mut weights, mut ages) = (Vec::new(), Vec::new());
         weights.try_reserve_exact(places).map_err(too_large)?;
         ages.try_reserve_exact(places).map_err(too_large)?;
         self.vectors.reserve(places)?;
-        self.chains.reserve((cursor.remaining() - places * self.least()) / HOP)?;
         for at in 0..places {
             cursor.mark();
             let (mut place, filled, age) = read_place(cursor)?;
-            for _ in 0..2 * students {
-                self.similarity.push(f32::from_le_bytes(cursor.array()?));
+            for kept in [&mut place.latest, &mut place.smoothed] {
+                *kept = f32::from_le_bytes(cursor.array()?);
+                for _ in 1..students {
+                    self.others.push(f32::from_le_bytes(cursor.array()?));
+                }
             }
             for _ in 0..self.vectors.length() {
                 self.vectors.add(u16::from_le_bytes(cursor.array()?));
             }
-            place.chain = read_chain(cursor, &mut self.chains, place.hops)?;
+            (place.first, place.chain) = read_hops(cursor, &mut self.chains, place.hops)?;
             self.places.push(place);
-            let (similarity, vector) = (&self.similarity[at * 2 * students..], self.vectors.of(at));
+            let (mut similarity, vector) = (self.latest(at).chain(self.smoothed(at)), self.vectors.of(at));
             let fits = if filled {
                 let finite = vector.iter().all(|&bits| is_finite(bits));
-                age < self.pushed && place.is_sound() && similarity.iter().all(|&value| is_cosine(value)) && finite
+                age < self.pushed && place.is_sound() && similarity.all(is_cosine) && finite
             } else {
                 let vacant = Place { generation: place.generation, ..VACANT };
-                let zero = similarity.iter().all(|value| value.to_bits() == 0) && vector.iter().all(|&bits| bits == 0);
+                let zero = similarity.all(|value| value.to_bits() == 0) && vector.iter().all(|&bits| bits == 0);
                 age == 0 && place == vacant && zero
             };
             if !fits {
@@ -219,12 +222,12 @@ fn read_place(cursor: &mut Cursor) -> Parsed<(Place, bool, u64)> {
     let place = Place {
         root: i64::from_le_bytes(cursor.array()?),
         last_visit: i64::from_le_bytes(cursor.array()?),
-        chain: VACANT.chain,
         visits: u32::from_le_bytes(cursor.array()?),
         generation,
         reliability: f32::from_le_bytes(cursor.array()?),
         group: i32::from_le_bytes(cursor.array()?),
         hops: u8::from_le_bytes(cursor.array()?),
+        ..VACANT
     };
     if filled > 1 || generation >> 31 > 0 || usize::from(place.hops) > HOPS {
         return cursor.fail("expected a generation below 2^31, filled or not, and at most 8 hops, got other values");
@@ -232,8 +235,8 @@ fn read_place(cursor: &mut Cursor) -> Parsed<(Place, bool, u64)> {
     Ok((place, filled == 1, age))
 }
 
-fn read_chain(cursor: &mut Cursor, chains: &mut Chains, hops: u8) -> Result<u32> {
-    let mut chain = [Hop { index: 0, scale: 0.0 }; HOPS];
+fn read_hops(cursor: &mut Cursor, chains: &mut Chains, hops: u8) -> Result<(Hop, u32)> {
+    let mut chain = [NONE; HOPS];
     let chain = &mut chain[..hops.into()];
     for hop in chain.iter_mut() {
         *hop = Hop { index: i64::from_le_bytes(cursor.array()?), scale: f32::from_le_bytes(cursor.array()?) };
@@ -241,7 +244,9 @@ fn read_chain(cursor: &mut Cursor, chains: &mut Chains, hops: u8) -> Result<u32>
             return Ok(cursor.fail("expected hops with an index and a scale of at least 0, got other values")?);
         }
     }
-    Ok(chains.add(chain.iter().copied()))
+    let mut hops = chain.iter().copied();
+    chains.reserve(hops.len().saturating_sub(1))?;
+    Ok((hops.next().unwrap_or(NONE), chains.add(hops)))
 }
 
 /// FNV-1a over words of eight bytes: each step is one-to-one, so that no change within one word goes unseen.

@@ -10,6 +10,9 @@ use super::levels::FAN;
 use super::{Tree, pass};
 use crate::uniforms::below;
 
+/// Blocks that are looked at one after the other, before the whole tree is.
+const BESIDE: usize = 4;
+
 /// The part of the line that a block of places covers.
 #[derive(Clone, Copy)]
 struct Reach {
@@ -18,26 +21,34 @@ struct Reach {
     length: u64,
 }
 
-/// Places drawn: where on the line of those left each was, ascending, and where on the line of all it ends.
-struct Gaps(Vec<(u64, u64)>);
+/// Places drawn, in the order of the line.
+struct Gaps {
+    /// Where on the line of those left each was.
+    at: Vec<u64>,
+    /// Where on the line of all each ends.
+    end: Vec<u64>,
+}
 
 impl Gaps {
+    fn new(most: usize) -> Self {
+        Self { at: Vec::with_capacity(most), end: Vec::with_capacity(most) }
+    }
+
     /// Return how many gaps are leapt over on the way to a point of the line of those left, and where that is on the
     /// line of all.
     fn leap(&self, point: u64) -> (usize, u64) {
-        let passed = self.0.partition_point(|(at, _)| *at <= point);
-        let gone = passed.checked_sub(1).map_or(0, |last| self.0[last].1 - self.0[last].0);
+        let passed = self.at.partition_point(|at| *at <= point);
+        let gone = passed.checked_sub(1).map_or(0, |last| self.end[last] - self.at[last]);
         (passed, point + gone)
     }
 
     /// Take out `weight` that ends at `end` on the line of all and is at `at` on the line of those left, past so many gaps.
     fn add(&mut self, passed: usize, at: u64, end: u64, weight: u64) {
-        self.0.push((0, 0));
-        for after in (passed + 1..self.0.len()).rev() {
-            let (at, end) = self.0[after - 1];
-            self.0[after] = (at - weight, end);
+        self.at.insert(passed, at);
+        self.end.insert(passed, end);
+        for after in &mut self.at[passed + 1..] {
+            *after -= weight;
         }
-        self.0[passed] = (at, end);
     }
 }
 
@@ -46,7 +57,7 @@ impl Tree {
     /// fewer are in. Time goes with the square of their number.
     pub fn draw(&self, words: &[[u32; 4]]) -> Vec<usize> {
         let foreseen = self.foresee(words);
-        let (mut gaps, mut left) = (Gaps(Vec::with_capacity(words.len())), self.total);
+        let (mut gaps, mut left) = (Gaps::new(words.len()), self.total);
         let mut drawn = Vec::with_capacity(words.len());
         for (&words, &reach) in words.iter().zip(&foreseen) {
             if left == 0 {
@@ -54,12 +65,8 @@ impl Tree {
             }
             let point = below(words, left);
             let (passed, on_all) = gaps.leap(point);
-            let mut rest = on_all.wrapping_sub(reach.start);
-            let mut block = reach.block;
-            if rest >= reach.length {
-                let found = self.find(on_all);
-                (block, rest) = (found.block, on_all - found.start);
-            }
+            let Reach { block, start, .. } = self.near(reach, on_all).unwrap_or_else(|| self.find(on_all));
+            let mut rest = on_all - start;
             let place = block * FAN + pass(&self.weight[block].0, u64::from, &mut rest);
             let weight = u64::from(self.weight(place));
             gaps.add(passed, point - rest, on_all - rest + weight, weight);
@@ -88,6 +95,24 @@ impl Tree {
             reach.start = point - reach.start;
         }
         reaches
+    }
+
+    /// Return the block that holds a point if it is one of those beside a block.
+    fn near(&self, mut reach: Reach, point: u64) -> Option<Reach> {
+        for _ in 0..BESIDE {
+            if point < reach.start {
+                reach.block = reach.block.checked_sub(1)?;
+                reach.length = self.sum.part(0, reach.block);
+                reach.start -= reach.length;
+            } else if point - reach.start >= reach.length {
+                reach.start += reach.length;
+                reach.block += 1;
+                reach.length = self.sum.part(0, reach.block);
+            } else {
+                return Some(reach);
+            }
+        }
+        None
     }
 
     fn find(&self, point: u64) -> Reach {
