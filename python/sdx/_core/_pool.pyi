@@ -10,8 +10,8 @@ class LatentPool:
     """Faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
 
     An id names an entry until it is evicted, and no later one. The state is a function of the sequence of calls:
-    processes that make the same calls hold the same pool. 54 + 8 students + 16 hops + 2 vector bytes an entry once the
-    pool is full.
+    processes that make the same calls hold the same pool. 70 + 8 students + 2 vector bytes an entry once the pool
+    is full, and 16 for each hop beyond the first.
     """
 
     def __new__(

@@ -1,7 +1,7 @@
 //! The pool: faces worth another visit, each a lineage from which its latent is recomputed, with how hard it is.
 //!
-//! An entry costs 78.1 bytes, 8 more for each student and 16 more for each hop beyond the first: 78 to 190 for one
-//! student, 94 with two hops; a vector in float16 2 more for each number, where a pool is made to keep them.
+//! An entry costs 70.1 + 8 students bytes and 16 more for each hop beyond the first: 78 to 190 for one student, 94 with
+//! two hops; a vector in float16 2 more for each number, where a pool is made to keep them.
 //! `observe`, `push`, `evict` and `draw` take O(log n) an entry. Draw weights are integers, 2^-30 of priority each.
 //! The state is a function of the sequence of operations alone: processes that do the same hold the same pool.
 
