@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sdx import networks, sources
+from sdx.cli import output
 from sdx.config import SourceConfig, source_values, validate
 from sdx.errors import ConfigError
 from sdx.evaluation import calibration, datasets, models
@@ -98,6 +99,8 @@ def _places(model: str, out: Path | None, dry_run: bool) -> list[tuple[Path, Pat
         raise ConfigError(
             f"{model}: expected one model for --out, got {len(files)}: name one of {', '.join(map(str, files))}"
         )
+    for place in [out] if out else files:
+        output.check(place)
     return [(file, out or file) for file in files]
 
 
