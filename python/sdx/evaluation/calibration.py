@@ -23,6 +23,9 @@ from sdx.types import HELD_OUT, Stream
 from sdx.weights import artefact
 from sdx.weights.metadata import OperatingThreshold
 
+LISTED = 1 << 20
+"""False matches up to which their list is kept: beyond, comparing all pairs again is quicker, and takes no memory."""
+
 
 @dataclass(frozen=True, eq=False)
 class Faces:
@@ -126,7 +129,8 @@ def calibrate(faces: Faces, fmr: float) -> Calibration:
             f"{faces.name}: expected pairs enough for {LEAST} false matches at FMR {fmr:g}, got {pairs:,} non-mated "
             "ones: take more faces or a higher rate"
         )
-    found = _core.rate_all_pairs(faces.descriptor, faces.subject, [fmr], tail=int(fmr * pairs) + 2)
+    tail = int(fmr * pairs) + 2
+    found = _core.rate_all_pairs(faces.descriptor, faces.subject, [fmr], tail=tail if tail <= LISTED else 0)
     (point,) = found.points
     replicates = _resample(faces, found, point.threshold)
     interval = intervals.of_rate(point.false_matches, found.nonmated, replicates.fixed_fmr[0])
@@ -153,6 +157,18 @@ def _resample(faces: Faces, found: _core.AllPairs, threshold: float) -> _core.Re
     (mated_first, mated_second), (first, second) = (
         np.ascontiguousarray(pair.T) for pair in (found.mated_pair, found.tail_pair)
     )
+    if not len(found.tail_score):
+        return _core.resample_at_threshold(
+            faces.descriptor,
+            faces.subject,
+            found.mated_score,
+            mated_first,
+            mated_second,
+            threshold,
+            seed=0,
+            stream=Stream.BOOTSTRAP,
+            replicates=intervals.REPLICATES,
+        )
     return _core.resample_all_pairs(
         faces.subject,
         found.mated_score,

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from sdx import sources
+from sdx import _core, sources
 from sdx.cli.calibrate import calibrate
 from sdx.cli.evaluate import evaluate
 from sdx.config import SourceConfig
@@ -191,3 +191,35 @@ def test_without_mated_pairs_the_interval_still_draws_people():
     assert found.operating.interval_kind == "subjects"
     assert low < found.operating.attained_fmr < high
     assert found.fnmr is None
+
+
+@pytest.mark.parametrize("subjects", [90, 240])
+@pytest.mark.parametrize("fmr", [0.05, 0.5, 1.0])
+def test_more_false_matches_than_are_listed(monkeypatch, subjects, fmr):
+    random = np.random.default_rng(3)
+    subject = random.permutation(240) % subjects
+    faces = calibration.Faces("drawn", random.standard_normal((240, 16)).astype(np.float32), subject, "ab" * 32, False)
+    listed = calibration.calibrate(faces, fmr)
+    monkeypatch.setattr(calibration, "LISTED", 10)
+    monkeypatch.setattr(_core, "resample_all_pairs", None)
+    found = calibration.calibrate(faces, fmr)
+    assert found == listed
+
+    unit = faces.descriptor / np.linalg.norm(faces.descriptor.astype(np.float64), axis=1, keepdims=True)
+    first, second = np.triu_indices(240, 1)
+    cosine, mated = (unit @ unit.T)[first, second], subject[first] == subject[second]
+    lowest = next(at for at in np.sort(cosine) if (cosine[~mated] >= at).mean() <= fmr)
+    assert found.operating.threshold == pytest.approx(lowest, abs=1e-13)
+    assert (found.operating.false_matches, found.mated) == ((cosine[~mated] >= lowest).sum(), mated.sum())
+    assert found.fnmr == ((cosine[mated] < lowest).mean() if mated.any() else None)
+
+
+def test_half_of_millions_of_pairs():
+    random = np.random.default_rng(4)
+    faces = calibration.Faces(
+        "drawn", random.standard_normal((4_600, 8)).astype(np.float32), np.arange(4_600), "ab" * 32, False
+    )
+    assert 4_600 * 4_599 // 2 * 0.5 > 1 << 22  # more than could be listed
+    found = calibration.calibrate(faces, 0.5).operating
+    assert found.false_matches == found.pairs // 2
+    assert found.interval[0] < 0.5 < found.interval[1]
