@@ -63,7 +63,7 @@ def calibrate(
 
     MODEL is as for sdx eval: a file, a run folder (each of its students), a built-in name (with --out), or FAMILY:PATH
     (with --dry-run, for it has no file of ours). Faces are those of a set that says who is in each, or drawn by a
-    source: then no photograph of a person takes part.
+    source; of a generator or the renderer, no photograph of a person takes part.
     """
     for architecture in own:
         networks.own.allow(architecture)
