@@ -28,6 +28,12 @@ def resolve(name: str) -> torch.device:
     return torch.device("cuda", number)
 
 
+def settle(device: torch.device) -> None:
+    """Return once a CUDA device has done what it was given, on all of its streams; at once on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 @contextlib.contextmanager
 def using(device: torch.device, *, exact: bool) -> Iterator[None]:
     """While entered, a CUDA device is torch's current one and its convolutions repeat bit for bit; nothing on a CPU.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,14 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` beside ``path``, then rename it there; OSError leaves the old file as it was."""
     with replacing(path) as file:
         file.write(data)
+
+
+def check_writable(path: Path) -> None:
+    """Raise the OSError that `replacing` would, but for a full disk, before there is anything to write."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+        pass
 
 
 @contextlib.contextmanager

@@ -124,6 +124,23 @@ TABLE: dict[str, Entry] = {
             ({"tail_second": EVERY["tail_second"] - 12}, DataError),
         ],
     ),
+    "resample_at_threshold": Entry(
+        _core.resample_at_threshold,
+        {
+            "embedding": EMBEDDING,
+            **{name: EVERY[name] for name in ("subject", "mated_score", "mated_first", "mated_second")},
+            "threshold": 0.5,
+            **KEYS,
+        },
+        [
+            ({"embedding": ZERO_ROW}, DataError),
+            ({"threshold": NAN}, DataError),
+            ({"subject": np.zeros(12, np.int64)}, DataError),
+            ({"mated_first": EVERY["mated_first"] + 12}, DataError),
+            *NO_DRAW,
+        ],
+        FREE[1:],
+    ),
     "resample_pairs": Entry(
         _core.resample_pairs,
         {"score": SCORE, **WHO, "fmrs": [0.1], "thresholds": [0.5], **KEYS},

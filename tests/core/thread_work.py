@@ -71,7 +71,8 @@ def resampled() -> Any:
     all_pairs = _core.resample_all_pairs(
         PEOPLE, every.mated_score, *halves[:2], every.tail_score, *halves[2:], fmrs=[1e-3], thresholds=[0.5], **keys
     )
-    return [rates, all_pairs, _core.resample_accuracy(2 - 2 * score, **who, protocol="exact", **keys)]
+    at = _core.resample_at_threshold(FACES, PEOPLE, every.mated_score, *halves[:2], 0.1, **keys)
+    return [rates, all_pairs, at, _core.resample_accuracy(2 - 2 * score, **who, protocol="exact", **keys)]
 
 
 def templates() -> Any:

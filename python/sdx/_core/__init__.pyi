@@ -5,7 +5,13 @@ caller must not write to one meanwhile. Bad files and values raise `sdx.errors.D
 `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
-from sdx._core._bootstrap import Replicates, resample_accuracy, resample_all_pairs, resample_pairs
+from sdx._core._bootstrap import (
+    Replicates,
+    resample_accuracy,
+    resample_all_pairs,
+    resample_at_threshold,
+    resample_pairs,
+)
 from sdx._core._columns import read_columns
 from sdx._core._parse import VerificationBin, read_verification_bin
 from sdx._core._pool import LatentPool, PoolEntries, PoolStatistics
@@ -36,6 +42,7 @@ __all__ = [
     "read_verification_bin",
     "resample_accuracy",
     "resample_all_pairs",
+    "resample_at_threshold",
     "resample_pairs",
     "score_pairs",
     "search",

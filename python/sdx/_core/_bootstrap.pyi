@@ -76,6 +76,27 @@ def resample_all_pairs(
     threshold lies beyond the tail; it then says about how many scores are needed.
     """
 
+def resample_at_threshold(
+    embedding: NDArray[np.float32],
+    subject: NDArray[np.int64],
+    mated_score: NDArray[np.float64],
+    mated_first: NDArray[np.int64],
+    mated_second: NDArray[np.int64],
+    threshold: float,
+    *,
+    seed: int,
+    stream: int,
+    replicates: int,
+) -> Replicates:
+    """Return FMR and FNMR of every replicate of all pairs of N images at a cosine, however many it accepts.
+
+    `embedding` float32 [N, D], `subject` int64 [N]; `mated_*` [A] every mated pair, scores float64, both images int64.
+    What `resample_all_pairs` returns with a tail that is long enough, to the bit: non-mated pairs are compared anew and
+    none is held; beyond the mated pairs it takes as much memory as the embeddings, and some bits for each image in each
+    replicate. Raises DataError as `rate_all_pairs` and `resample_pairs`, and for mated pairs that are missing;
+    ConfigError for a number of replicates outside 1 to 1,000,000.
+    """
+
 def resample_accuracy(
     distance: NDArray[np.float64],
     mated: NDArray[np.bool_],

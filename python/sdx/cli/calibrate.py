@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sdx import networks, sources
+from sdx.cli import output
 from sdx.config import SourceConfig, source_values, validate
 from sdx.errors import ConfigError
 from sdx.evaluation import calibration, datasets, models
@@ -32,7 +33,11 @@ _FACES = 10_000
     metavar="IDS.npy",
     help="Who is in each image of a .bin file, in file order.",
 )
-@click.option("--source", help="Draw faces instead, each of another person or label; as source= of sdx train.")
+@click.option(
+    "--source",
+    help="Draw faces instead; as source= of sdx train. A label is a person: of a folder or zip each sub-folder with "
+    "images, so these must be people. Without labels each face is another person.",
+)
 @click.option("--faces", type=click.IntRange(2, 2**24), help=f"How many to draw.  [default: {_FACES:,}]")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of the faces drawn.  [default: 0]")
 @click.option("--flip", is_flag=True, help="Add the embedding of the mirror image.")
@@ -58,7 +63,7 @@ def calibrate(
 
     MODEL is as for sdx eval: a file, a run folder (each of its students), a built-in name (with --out), or FAMILY:PATH
     (with --dry-run, for it has no file of ours). Faces are those of a set that says who is in each, or drawn by a
-    source: then no photograph of a person takes part.
+    source; of a generator or the renderer, no photograph of a person takes part.
     """
     for architecture in own:
         networks.own.allow(architecture)
@@ -72,15 +77,18 @@ def calibrate(
     places = _places(model, out, dry_run)
     done = []
     for place, loaded in zip(places, models.load(model), strict=True):
-        found = calibration.calibrate(_faces(loaded, data, subjects, source, faces or _FACES, seed or 0, flip), fmr)
-        done.append((loaded.name, found, place))
+        drawn = _faces(loaded, data, subjects, source, faces or _FACES, seed or 0, flip)
+        if drawn.remark is not None:
+            click.echo(f"remark: {drawn.remark}", err=True)
+        found = calibration.calibrate(drawn, fmr)
+        done.append((loaded.name, drawn.people, found, place))
         if place is not None:
             calibration.write(*place, found.operating)
     if as_json:
-        listed = [{"model": name, **_json(found)} for name, found, _ in done]
+        listed = [{"model": name, **_json(found), "people": people} for name, people, found, _ in done]
         click.echo(json.dumps({"results": listed}, indent=2, allow_nan=False))
         return
-    for name, found, place in done:
+    for name, _, found, place in done:
         click.echo(_told(name, found))
         click.echo(f"written to {place[1]}" if place else "not written")
 
@@ -98,6 +106,8 @@ def _places(model: str, out: Path | None, dry_run: bool) -> list[tuple[Path, Pat
         raise ConfigError(
             f"{model}: expected one model for --out, got {len(files)}: name one of {', '.join(map(str, files))}"
         )
+    for place in [out] if out else files:
+        output.check(place)
     return [(file, out or file) for file in files]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from sdx.cli import output
 from sdx.cli.template_options import FOLDER
 from sdx.errors import ConfigError
 from sdx.evaluation import embed as embedding
@@ -26,15 +27,14 @@ def embed(model: str, folder: Path, out: Path, images: Path | None, no_flip: boo
     FOLDER has the lists of IJB-B or IJB-C, or a folder meta of them, and the images in loose_crop; each is aligned by
     its five landmarks.
     """
+    output.check(out)
     loaded = models.load(model)
     if len(loaded) != 1:
         raise ConfigError(f"expected one model, got {', '.join(one.name for one in loaded)}: name one of them")
     listed = ijb.read_images(folder)
     crops = AlignedCrops(folder / "loose_crop" if images is None else images, listed)
     found = embedding.embed(loaded[0], crops, "aligned", flip=not no_flip)
-    try:
+    with output.writing(out):
         template_file.write(out, found[0], None if no_flip else found[1], listed.templates)
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written ({error.strerror or error}); give another --out") from error
     width = np.shape(found)[2]
     click.echo(f"{len(crops):,} images embedded by {loaded[0].name} ({width} numbers each) in {out}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from sdx import sources
+from sdx.cli import output
 from sdx.config import SourceConfig, source_values, validate
-from sdx.errors import ConfigError
 from sdx.files import write_atomically
 from sdx.random import Philox
 from sdx.report import grid
@@ -26,11 +26,11 @@ _COLUMNS = 8
 @click.option("--scale", default=1, show_default=True, type=click.IntRange(1, 16), help="Side of a pixel.")
 def generate(out: Path, source: str, seed: int, count: int, psi: float, interpolate: bool, scale: int) -> None:
     """Draw faces of a source into one PNG; the same seed gives the same faces."""
+    output.check(out)
     config = validate({**source_values(source), "psi": psi}, SourceConfig)
     built = sources.build(config, Philox(seed))
     face = sources.strips(built, count, _COLUMNS) if interpolate else sources.samples(built, count)
-    try:
-        write_atomically(out, grid.png(face, columns=_COLUMNS, scale=scale))
-    except OSError as error:
-        raise ConfigError(f"{out}: cannot be written ({error.strerror or error}); give another --out") from error
+    picture = grid.png(face, columns=_COLUMNS, scale=scale)
+    with output.writing(out):
+        write_atomically(out, picture)
     click.echo(f"{len(face)} faces of {built.name} in {out}")

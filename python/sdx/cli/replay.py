@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from sdx.errors import ConfigError
+from sdx.cli import output
 from sdx.files import write_atomically
 from sdx.report import strip
 from sdx.training.replay import Portrait, Replay
@@ -34,12 +34,12 @@ def replay(folder: Path, images: Sequence[int], out: Path | None, own: str | Non
     it was learnt from.
     """
     found = Replay(folder, own)
-    rows = [found.ancestry(index) for index in images]
     path = out or folder / "replay.png"
-    try:
-        write_atomically(path, strip.png([[(face.face, _caption(face)) for face in row] for row in rows]))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be written ({error.strerror or error}); give another --out") from error
+    output.check(path)
+    rows = [found.ancestry(index) for index in images]
+    picture = strip.png([[(face.face, _caption(face)) for face in row] for row in rows])
+    with output.writing(path):
+        write_atomically(path, picture)
     for row in rows:
         click.echo(" -> ".join(", ".join(_caption(face)) for face in row))
     if not found.has_latents:

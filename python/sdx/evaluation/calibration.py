@@ -17,11 +17,14 @@ from sdx.evaluation.datasets import VerificationSet
 from sdx.evaluation.embed import BATCH, embed
 from sdx.evaluation.intervals import Interval
 from sdx.evaluation.support import LEAST, Support, support
-from sdx.sources import IndexSource, LatentSource
+from sdx.sources import FolderSource, IndexSource, LatentSource
 from sdx.teachers import Embedder
 from sdx.types import HELD_OUT, Stream
 from sdx.weights import artefact
 from sdx.weights.metadata import OperatingThreshold
+
+LISTED = 1 << 20
+"""False matches up to which their list is kept: beyond, comparing all pairs again is quicker, and takes no memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,8 @@ class Faces:
         subject: int64 [N].
         sha256: of the set, or of the digests of the faces drawn, hex.
         flip: whether the mirror image's embedding was added.
+        people: what a subject was taken to be, in words.
+        remark: what speaks against that, None if nothing does.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Faces:
     subject: NDArray[np.int64]
     sha256: str
     flip: bool
+    people: str
+    remark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def of_set(model: Embedder, dataset: VerificationSet, *, flip: bool = False) -> 
         )
     embedding = embed(model, dataset.images, dataset.frame, flip=flip)
     subject = np.ascontiguousarray(dataset.subjects, np.int64)
-    return Faces(dataset.name, _sum(embedding), subject, dataset.sha256, flip)
+    return Faces(dataset.name, _sum(embedding), subject, dataset.sha256, flip, "who is in each image, as the set says")
 
 
 def of_source(
@@ -81,12 +88,14 @@ def of_source(
 
     Args:
         model: what embeds.
-        source: where they come from; two root latents are two people, and so are two labels.
+        source: where they come from; two root latents are two people, and so are two labels: of a folder or zip its
+            sub-folders, or, where it has no two of them, its images.
         count: how many.
         seed: that the source was built with, for the name.
         flip: add the mirror image's embedding.
 
-    Raises DataError for a source that gives a face twice, as one of few files does: it would match itself.
+    Raises DataError for a source that gives a face twice, as one of few files does: it would match itself; and for
+    faces of one label alone.
     """
     checksum, found, subject = hashlib.sha256(), [], []
     distinct: set[bytes] = set()
@@ -105,8 +114,25 @@ def of_source(
         subject.append((index - HELD_OUT if batch.label is None else batch.label.cpu()).numpy())
         views = [face, face.flip(3)] if flip else [face]
         found.append(torch.stack([model.embed(view, source.frame) for view in views]).float().cpu().numpy())
-    name = f"{count:,} faces drawn from {source.name}, seed {seed}"
-    return Faces(name, _sum(np.concatenate(found, 1)), np.concatenate(subject), checksum.hexdigest(), flip)
+    who = np.concatenate(subject)
+    people, remark = _people(source, who)
+    name = f"{count:,} faces drawn from {source.name}, seed {seed}, {people}"
+    return Faces(name, _sum(np.concatenate(found, 1)), who, checksum.hexdigest(), flip, people, remark)
+
+
+def _people(source: LatentSource | IndexSource, subject: NDArray[np.int64]) -> tuple[str, str | None]:
+    """Return what was taken for a person, int64 [N] for the faces drawn, and a remark where that is a guess."""
+    is_folder = isinstance(source, FolderSource)
+    if not source.classes:
+        guess = "no two sub-folders tell who is who: two images of one person would count as a false match"
+        return "each taken for another person", f"{source.name}: {guess}" if is_folder else None
+    label = "sub-folder" if is_folder else "label"
+    if (number := len(np.unique(subject))) < 2:
+        raise DataError(
+            f"{source.name}: expected faces of two people at least, got {len(subject):,} of one {label}: take more "
+            "faces, or another source"
+        )
+    return f"a person for each of {number:,} {label}s", None
 
 
 def calibrate(faces: Faces, fmr: float) -> Calibration:
@@ -126,7 +152,8 @@ def calibrate(faces: Faces, fmr: float) -> Calibration:
             f"{faces.name}: expected pairs enough for {LEAST} false matches at FMR {fmr:g}, got {pairs:,} non-mated "
             "ones: take more faces or a higher rate"
         )
-    found = _core.rate_all_pairs(faces.descriptor, faces.subject, [fmr], tail=int(fmr * pairs) + 2)
+    tail = int(fmr * pairs) + 2
+    found = _core.rate_all_pairs(faces.descriptor, faces.subject, [fmr], tail=tail if tail <= LISTED else 0)
     (point,) = found.points
     replicates = _resample(faces, found, point.threshold)
     interval = intervals.of_rate(point.false_matches, found.nonmated, replicates.fixed_fmr[0])
@@ -153,6 +180,18 @@ def _resample(faces: Faces, found: _core.AllPairs, threshold: float) -> _core.Re
     (mated_first, mated_second), (first, second) = (
         np.ascontiguousarray(pair.T) for pair in (found.mated_pair, found.tail_pair)
     )
+    if not len(found.tail_score):
+        return _core.resample_at_threshold(
+            faces.descriptor,
+            faces.subject,
+            found.mated_score,
+            mated_first,
+            mated_second,
+            threshold,
+            seed=0,
+            stream=Stream.BOOTSTRAP,
+            replicates=intervals.REPLICATES,
+        )
     return _core.resample_all_pairs(
         faces.subject,
         found.mated_score,

@@ -21,6 +21,7 @@ from sdx.weights.metadata import Origin
 
 __all__ = [
     "CacheSource",
+    "FolderSource",
     "IndexSource",
     "LatentSource",
     "Source",

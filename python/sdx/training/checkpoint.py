@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from torch import Tensor
 from sdx import config as configuration
 from sdx.config import Settings
 from sdx.errors import CheckpointError, ConfigError
-from sdx.files import write_atomically
+from sdx.files import check_writable, write_atomically
 
 KEEP = 2
 """Checkpoints kept: the newest, and the one before in case the newest is damaged."""
@@ -140,9 +139,7 @@ def writable(folder: Path) -> None:
     """Raise CheckpointError unless files can be created in ``folder`` (made if it is not there)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        check_writable(folder / "config.toml")
     except OSError as error:
         raise CheckpointError(
             f"{folder}: expected a writable run folder, got: {error.strerror}; use --run-dir"

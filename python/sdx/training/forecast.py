@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 import torch
 
-from sdx import networks
+from sdx import devices, networks
 from sdx.config import RunConfig
-from sdx.training import graphs, sampling
 from sdx.training.checkpoint import KEEP
-from sdx.training.evidence import Evidence
-from sdx.training.frozen import Frozen
 from sdx.training.ledger import RECORD
 from sdx.training.run import Parts
+from sdx.training.tracking import Silent
+from sdx.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -49,30 +48,32 @@ def measure(config: RunConfig, parts: Parts, steps: int = 3) -> Forecast:
         )
         for learner in parts.learners
     ]
-    frozen = Frozen(
+    # A step is the trainer's own, so what it does side by side, as with overlap, is measured as it is.
+    trainer = Trainer(
+        config,
         parts.source,
         parts.teacher,
-        config.augment,
+        parts.learners,
+        parts.sampler,
         parts.random,
+        Silent(),
         parts.device,
-        graphs.recorder(config.graphs, parts.device),
+        record=lambda proposal, similarity: None,
+        evaluate=lambda seen: None,
+        checkpoint=lambda seen: None,
     )
-    seen = 0
-    started = 0.0
-    for step in range(steps + 1):
-        if step == 1:  # the first warms up allocators and caches
-            started = time.perf_counter()
-        proposal = parts.sampler.propose(config.batch, seen)
-        batch = frozen(proposal)
-        steps_taken = [
-            learner.step(batch.face, parts.source.frame, batch.target, batch, rate=config.optimizer.lr, progress=0.0)
-            for learner in parts.learners
-        ]
-        similarity = torch.stack([similarity for _, similarity in steps_taken]).cpu()
-        sampling.observe(parts.sampler, proposal, similarity, Evidence(batch, frozen))
-        seen += len(batch)
-    rate = steps * config.batch / (time.perf_counter() - started)
+    seen = trainer.step(0)["images"]  # warms up allocators and caches
+    started, first = _now(parts.device), seen
+    for _ in range(steps):
+        seen += trainer.step(seen)["images"]
+    rate = (seen - first) / (_now(parts.device) - started)
     state = sum(4 * network.parameters * (3 + (config.ema is not None)) for network in sizes)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     disk = KEEP * state + sum(4 * n.parameters for n in sizes) + RECORD.itemsize * config.images
     return Forecast(sizes, rate, config.images / rate, peak, disk)
+
+
+def _now(device: torch.device) -> float:
+    """Return the time in seconds at which the device has done all it was given."""
+    devices.settle(device)
+    return time.perf_counter()

@@ -39,6 +39,18 @@ class Metrics:
         self._file.close()
 
 
+class Silent(Metrics):
+    """A log that keeps nothing."""
+
+    def __init__(self) -> None: ...
+
+    def write(self, event: str, images_seen: int, **values: Any) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a metrics.jsonl up to the first that is none, as a kill may cut the last one short."""
     rows = []

@@ -45,7 +45,7 @@ class OperatingThreshold(BaseModel):
         interval_kind: ``subjects`` (people resampled) or ``pairs`` (Wilson's, pairs taken as independent).
         false_matches: non-mated pairs accepted.
         pairs: non-mated pairs in all.
-        data: name of what it was chosen on.
+        data: name of what it was chosen on; of drawn faces also what was taken for a person.
         data_sha256: of that, hex.
     """
 

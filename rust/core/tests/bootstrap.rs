@@ -1,9 +1,13 @@
 //! Replicates against the curve of pairs that are written out as often as they count.
 
 use proptest::prelude::*;
-use sdx_core::bootstrap::{AllPairs, Asked, Draw, Pairs, Replicates, of_accuracy, of_all_pairs, of_pairs};
+use sdx_core::bootstrap::{
+    AllPairs, Asked, Draw, Pairs, Replicates, at_threshold, of_accuracy, of_all_pairs, of_pairs,
+};
 use sdx_core::curve::{Curve, Policy};
+use sdx_core::normals::normals;
 use sdx_core::philox::philox;
+use sdx_core::scoring::{Embeddings, Pair, rate_all_pairs};
 use sdx_core::tenfold::{Protocol, tenfold_accuracy};
 
 const FMRS: [f64; 4] = [0.0, 0.02, 0.3, 1.0];
@@ -268,4 +272,61 @@ fn all_pairs_that_are_not_all_are_refused() {
     assert!(
         refused(&AllPairs { mated: [&[0], &[1, 3]], ..good }).contains("two images a mated score, got 1 and 2 for 2")
     );
+}
+
+fn numbers(pairs: &[Pair]) -> (Vec<f64>, [Vec<i64>; 2]) {
+    let of = |number: fn(&Pair) -> u32| pairs.iter().map(|pair| number(pair).into()).collect();
+    (pairs.iter().map(|pair| pair.score).collect(), [of(|pair| pair.first), of(|pair| pair.second)])
+}
+
+/// More images than a tile is wide, in an order that is not their subjects', a few of them copies of others.
+#[test]
+#[cfg_attr(miri, ignore = "a million pairs are drawn for the guess")]
+fn no_list_is_needed_at_a_threshold() {
+    const DIM: usize = 12;
+    for (count, subjects) in [(1101_i64, 700), (90, 90), (65, 2)] {
+        let images: Vec<i64> = (0..count).collect();
+        let mut values = normals(count.unsigned_abs(), 0, &images, DIM).unwrap();
+        for copy in (0..images.len()).step_by(9).skip(1) {
+            values.copy_within((copy - 1) * DIM..copy * DIM, copy * DIM);
+        }
+        let subject: Vec<i64> = images.iter().map(|image| 50 - image * 7919 % subjects).collect();
+        let embeddings = Embeddings::new(&values, DIM).unwrap();
+        let draw = Draw { seed: 3, stream: 7, replicates: 20 };
+        for fmr in [0.0, 0.01, 0.7] {
+            let found = rate_all_pairs(&embeddings, &subject, &[fmr], &[], usize::MAX).unwrap();
+            let (mated_score, mated) = numbers(&found.mated);
+            let (tail_score, tail) = numbers(&found.tail);
+            let [mated, tail] = [&mated, &tail].map(|sides| [sides[0].as_slice(), sides[1].as_slice()]);
+            let pairs = AllPairs { subject: &subject, mated_score: &mated_score, mated, tail_score: &tail_score, tail };
+            // At a score itself, and between it and the next.
+            for threshold in [found.points[0].threshold, found.points[0].threshold.next_up(), -2.0] {
+                let listed = of_all_pairs(&pairs, &Asked { fmrs: &[], thresholds: &[threshold] }, &draw).unwrap();
+                let got = at_threshold(&embeddings, &subject, &mated_score, mated, threshold, &draw).unwrap();
+                assert_eq!(got.fixed_fmr, listed.fixed_fmr, "{count} {fmr} {threshold}");
+                let bits =
+                    |found: &Replicates| found.fixed_fnmr.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(&got), bits(&listed)); // NaN without mated pairs
+            }
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "products of a tile")]
+fn what_has_no_replicates_at_a_threshold_is_named() {
+    let (values, subject) = ([1.0_f32, 0.0, 0.0, 1.0, 1.0, 1.0], [1, 1, 2]);
+    let embeddings = Embeddings::new(&values, 2).unwrap();
+    let draw = Draw { seed: 0, stream: 0, replicates: 5 };
+    let told = |subject: &[i64], mated: &[f64], threshold| {
+        let sides: [&[i64]; 2] = if mated.is_empty() { [&[], &[]] } else { [&[0], &[1]] };
+        at_threshold(&embeddings, subject, mated, sides, threshold, &draw)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(told(&subject, &[0.0], 0.5), Ok(()));
+    assert!(told(&subject, &[], 0.5).unwrap_err().contains("all 1 mated pairs"));
+    assert!(told(&subject, &[0.0], f64::NAN).unwrap_err().contains("NaN"));
+    assert!(told(&[1, 2], &[], 0.5).unwrap_err().contains("a subject for each of 3 embeddings, got 2"));
+    assert!(told(&[1, 1, 1], &[0.0], 0.5).is_err());
 }

@@ -3,8 +3,9 @@
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 use sdx_core::bootstrap::{self, AllPairs, Asked, Draw, Pairs};
+use sdx_core::scoring::Embeddings;
 
-use crate::array::{View, matrix, vector};
+use crate::array::{Table, View, matrix, vector};
 use crate::error;
 use crate::scores::protocol;
 
@@ -85,6 +86,37 @@ pub fn resample_all_pairs<'py>(
     let draw = Draw { seed, stream, replicates };
     let result = py.detach(|| bootstrap::of_all_pairs(&pairs, &asked, &draw));
     given(py, result, &asked, replicates)
+}
+
+/// Rates of every replicate of all pairs of a set of images at one threshold, the non-mated ones compared anew.
+#[pyfunction]
+#[pyo3(signature = (
+    embedding, subject, mated_score, mated_first, mated_second, threshold, *, seed, stream, replicates,
+))]
+#[allow(clippy::too_many_arguments)] // Python's have names
+pub fn resample_at_threshold<'py>(
+    py: Python<'py>,
+    embedding: Bound<'py, PyAny>,
+    subject: Bound<'py, PyAny>,
+    mated_score: Bound<'py, PyAny>,
+    mated_first: Bound<'py, PyAny>,
+    mated_second: Bound<'py, PyAny>,
+    threshold: f64,
+    seed: u64,
+    stream: u32,
+    replicates: usize,
+) -> PyResult<Replicates> {
+    let table = Table::<f32>::new("embedding", &embedding)?;
+    let (values, dim) = (table.slice()?, table.columns());
+    let (subject, mated_score) = (View::new("subject", &subject)?, View::new("mated_score", &mated_score)?);
+    let mated = [View::new("mated_first", &mated_first)?, View::new("mated_second", &mated_second)?];
+    let (subject, mated_score) = (subject.slice()?, mated_score.slice()?);
+    let mated = [mated[0].slice()?, mated[1].slice()?];
+    let draw = Draw { seed, stream, replicates };
+    let result = py.detach(|| {
+        bootstrap::at_threshold(&Embeddings::new(values, dim)?, subject, mated_score, mated, threshold, &draw)
+    });
+    given(py, result, &Asked { fmrs: &[], thresholds: &[threshold] }, replicates)
 }
 
 /// Ten-fold accuracy of every replicate, float64 [replicates].

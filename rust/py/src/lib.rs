@@ -18,7 +18,7 @@ mod templates;
 #[pyo3::pymodule]
 mod _core {
     #[pymodule_export]
-    use super::bootstrap::{Replicates, resample_accuracy, resample_all_pairs, resample_pairs};
+    use super::bootstrap::{Replicates, resample_accuracy, resample_all_pairs, resample_at_threshold, resample_pairs};
     #[pymodule_export]
     use super::columns::read_columns;
     #[pymodule_export]

@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from sdx import sources
+from sdx import _core, sources
 from sdx.cli.calibrate import calibrate
 from sdx.cli.evaluate import evaluate
 from sdx.config import SourceConfig
@@ -46,6 +46,10 @@ def _run(*arguments, command=calibrate):
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def _faces(embedding, subject):
+    return calibration.Faces("drawn", embedding.astype(np.float32), subject, "ab" * 32, False, "rows")
 
 
 def _people(folder):
@@ -100,7 +104,8 @@ def test_drawn_faces_are_each_another_person_and_the_same_for_a_seed(tmp_path):
     assert one == again
     assert one["data_sha256"] != other["data_sha256"]
     assert (one["pairs"], one["mated"], one["fnmr"], one["false_matches"]) == (150 * 149 // 2, 0, None, 11)
-    assert one["data"] == "150 faces drawn from simface-64, seed 3"
+    assert one["data"] == "150 faces drawn from simface-64, seed 3, each taken for another person"
+    assert one["people"] == "each taken for another person"
     assert one["support"] == "low"
     assert not list(tmp_path.iterdir())
 
@@ -123,6 +128,43 @@ def test_faces_of_one_label_are_one_person():
     assert faces.subject.tolist() == [*range(6), *range(6), 0, 1, 2]
     found = calibration.calibrate(faces, 0.05)
     assert (found.mated, found.operating.pairs) == (3 * 3 + 3, 15 * 14 // 2 - 12)
+    assert found.operating.data.endswith("seed 0, a person for each of 6 labels")
+
+
+def _photographs(folder, names):
+    """Images of noise under these names; one of twenty is held out."""
+    random = np.random.default_rng(5)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 255, (32, 32, 3), np.uint8)).save(folder / f"{name}.png")
+
+
+def test_a_sub_folder_is_a_person_and_that_is_said(tmp_path):
+    _photographs(tmp_path / "faces", [f"{person}/{number}" for person in "ab" for number in range(200)])
+    out = tmp_path / "model.safetensors"
+    ask = ("simface-teacher", "--source", tmp_path / "faces", "--fmr", 0.1, "--faces", 20)
+    told = _run(*ask, "--out", out)
+    assert "20 faces drawn from faces, seed 0, a person for each of 2 sub-folders" in told.stdout
+    assert told.stderr == ""
+    assert artefact.load(out).meta.threshold.data.endswith("a person for each of 2 sub-folders")
+    (as_json,) = json.loads(_run(*ask, "--dry-run", "--json").stdout)["results"]
+    assert as_json["people"] == "a person for each of 2 sub-folders"
+    assert as_json["mated"] > 0
+
+
+@pytest.mark.parametrize("under", ["", "alice/"])
+def test_images_that_nothing_tells_apart_are_remarked_on(tmp_path, under):
+    _photographs(tmp_path / "faces", [f"{under}{number}" for number in range(200)])
+    told = _run("simface-teacher", "--source", tmp_path / "faces", "--fmr", 0.1, "--faces", 10, "--dry-run")
+    assert "10 faces drawn from faces, seed 0, each taken for another person" in told.stdout
+    assert told.stderr.startswith("remark: faces: no two sub-folders tell who is who")
+
+
+def test_faces_of_one_sub_folder_alone_are_refused(tmp_path):
+    _photographs(tmp_path / "faces", ["b/0", *(f"a/{number}" for number in range(199))])
+    ask = ("simface-teacher", "--source", tmp_path / "faces", "--fmr", 0.1, "--faces", 10, "--dry-run")
+    with pytest.raises(DataError, match="expected faces of two people at least, got 10 of one sub-folder"):
+        _run(*ask)
 
 
 def test_the_report_names_what_it_rests_on(folder, tmp_path):
@@ -183,11 +225,39 @@ def test_one_file_for_several_students_is_refused(folder, tmp_path):
 
 def test_without_mated_pairs_the_interval_still_draws_people():
     random = np.random.default_rng(1)
-    faces = calibration.Faces(
-        "drawn", random.standard_normal((400, 16)).astype(np.float32), np.arange(400), "ab" * 32, False
-    )
+    faces = _faces(random.standard_normal((400, 16)), np.arange(400))
     found = calibration.calibrate(faces, 0.01)
     low, high = found.operating.interval
     assert found.operating.interval_kind == "subjects"
     assert low < found.operating.attained_fmr < high
     assert found.fnmr is None
+
+
+@pytest.mark.parametrize("subjects", [90, 240])
+@pytest.mark.parametrize("fmr", [0.05, 0.5, 1.0])
+def test_more_false_matches_than_are_listed(monkeypatch, subjects, fmr):
+    random = np.random.default_rng(3)
+    subject = random.permutation(240) % subjects
+    faces = _faces(random.standard_normal((240, 16)), subject)
+    listed = calibration.calibrate(faces, fmr)
+    monkeypatch.setattr(calibration, "LISTED", 10)
+    monkeypatch.setattr(_core, "resample_all_pairs", None)
+    found = calibration.calibrate(faces, fmr)
+    assert found == listed
+
+    unit = faces.descriptor / np.linalg.norm(faces.descriptor.astype(np.float64), axis=1, keepdims=True)
+    first, second = np.triu_indices(240, 1)
+    cosine, mated = (unit @ unit.T)[first, second], subject[first] == subject[second]
+    lowest = next(at for at in np.sort(cosine) if (cosine[~mated] >= at).mean() <= fmr)
+    assert found.operating.threshold == pytest.approx(lowest, abs=1e-13)
+    assert (found.operating.false_matches, found.mated) == ((cosine[~mated] >= lowest).sum(), mated.sum())
+    assert found.fnmr == ((cosine[mated] < lowest).mean() if mated.any() else None)
+
+
+def test_half_of_millions_of_pairs():
+    random = np.random.default_rng(4)
+    faces = _faces(random.standard_normal((4_600, 8)), np.arange(4_600))
+    assert 4_600 * 4_599 // 2 * 0.5 > 1 << 22  # more than could be listed
+    found = calibration.calibrate(faces, 0.5).operating
+    assert found.false_matches == found.pairs // 2
+    assert found.interval[0] < 0.5 < found.interval[1]

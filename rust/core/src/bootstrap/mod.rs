@@ -10,15 +10,18 @@
 //! replicates are asked for or of threads: two models' replicates on the same pairs are of the same people.
 
 mod folds;
+mod planes;
 mod rates;
 mod subjects;
 
 use crate::error::config;
-use crate::pairs;
+use crate::pairs::{self, rate};
 use crate::rates::check_asked;
+use crate::scoring::{Embeddings, accepted};
 use crate::tenfold::Protocol;
 use crate::{Result, parallel};
 use folds::Folds;
+use planes::Planes;
 use rates::Rates;
 use subjects::Subjects;
 
@@ -115,6 +118,52 @@ pub fn of_all_pairs(pairs: &AllPairs, asked: &Asked, draw: &Draw) -> Result<Repl
     let rates = Rates::of_all_pairs(pairs, &subjects)?;
     rates.check_thresholds(asked.thresholds)?;
     resample(&rates, &subjects, asked, draw)
+}
+
+/// As [`of_all_pairs`], at one threshold however many non-mated pairs it accepts: they are compared anew, and none is held.
+///
+/// Memory beyond that for the mated pairs: a few bits for each image in each replicate, and as much again as the
+/// embeddings. `mated` are the images of every mated pair.
+///
+/// # Errors
+/// Those of [`of_all_pairs`] and [`crate::scoring::rate_all_pairs`], whatever the number of pairs accepted.
+pub fn at_threshold(
+    embeddings: &Embeddings<'_>,
+    subject: &[i64],
+    mated_score: &[f64],
+    mated: [&[i64]; 2],
+    threshold: f64,
+    draw: &Draw,
+) -> Result<Replicates> {
+    let asked = Asked { fmrs: &[], thresholds: &[threshold] };
+    check(&asked, draw)?;
+    let subjects = Subjects::new(subject.iter())?;
+    let rates =
+        Rates::of_mated(&AllPairs { subject, mated_score, mated, tail_score: &[], tail: [&[], &[]] }, &subjects)?;
+    let mut at: Vec<u32> = subject.iter().map(|&id| subjects.number(id)).collect();
+    at.sort_unstable(); // as `accepted` has them
+    let mut planes = Planes::new(subject.len(), draw.replicates);
+    let Scratch { subject: mut drawn, mut weights, .. } = Scratch::default();
+    let (mut all, mut fixed_fnmr) = (Vec::new(), Vec::new());
+    for replicate in 0..draw.replicates {
+        subjects.draw(draw, replicate, &mut drawn, |weight| rates.weigh(weight, &mut weights))?;
+        for (image, &subject) in at.iter().enumerate() {
+            planes.set(replicate, image, drawn[subject as usize])?;
+        }
+        all.push(weights.nonmated);
+        fixed_fnmr.push(rates.fnmr(&weights, threshold));
+    }
+    let parts = accepted(
+        embeddings,
+        subject,
+        threshold,
+        || planes.tally(),
+        |tally, image, words| planes.add(tally, image, words),
+    )?;
+    let false_matches = |replicate: usize| parts.iter().map(|part| part.total[replicate]).sum::<u64>();
+    let fmr = |(replicate, all): (usize, usize)| rate(usize::try_from(false_matches(replicate)).unwrap_or(all), all);
+    let fixed_fmr = all.into_iter().enumerate().map(fmr).collect();
+    Ok(Replicates { threshold: Vec::new(), fnmr: Vec::new(), fixed_fmr, fixed_fnmr, eer: Vec::new() })
 }
 
 /// Return the ten-fold accuracy of every replicate, `[replicates]`; scores are squared distances, in file order.

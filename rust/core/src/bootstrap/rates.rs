@@ -30,7 +30,7 @@ pub struct Weights {
     above: Vec<usize>,
     mated: usize,
     /// Of all, whether in the list or not.
-    nonmated: usize,
+    pub nonmated: usize,
 }
 
 impl Rates {
@@ -44,6 +44,16 @@ impl Rates {
 
     /// Check and sort the mated pairs and the tail of the others.
     pub fn of_all_pairs(pairs: &AllPairs, subjects: &Subjects) -> Result<Self> {
+        let rates = Self::of_mated(pairs, subjects)?;
+        let all = rates.whole.as_ref().map_or(0, |whole| whole.1);
+        if (1..=all).contains(&rates.nonmated.len()) {
+            return Ok(rates);
+        }
+        pairs::fail(format!("1 to {all} non-mated scores"), rates.nonmated.len().to_string())
+    }
+
+    /// As `of_all_pairs`, where the tail may be empty.
+    pub fn of_mated(pairs: &AllPairs, subjects: &Subjects) -> Result<Self> {
         let number: Vec<u32> = pairs.subject.iter().map(|&id| subjects.number(id)).collect();
         let mated = with_sides("mated", pairs.mated_score, pairs.mated, &number)?;
         let tail = with_sides("non-mated", pairs.tail_score, pairs.tail, &number)?;
@@ -55,9 +65,6 @@ impl Rates {
         let all = between_subjects(images.iter().copied());
         if mated.len() != all_mated {
             return pairs::fail(format!("all {all_mated} mated pairs"), mated.len().to_string());
-        }
-        if tail.is_empty() || tail.len() > all {
-            return pairs::fail(format!("1 to {all} non-mated scores"), tail.len().to_string());
         }
         Ok(Self::sorted(mated, tail, Some((images, all))))
     }
@@ -125,9 +132,14 @@ impl Rates {
         let fixed = |share: &dyn Fn(f64) -> f64| asked.thresholds.iter().map(|&at| share(at)).collect::<Vec<f64>>();
         let mut row: Vec<f64> = points().map(|point| point.0).chain(points().map(|point| point.1)).collect();
         row.extend(fixed(&|at| rate(weights.above[self.nonmated_from(at)], weights.nonmated)));
-        row.extend(fixed(&|at| rate(weights.below[self.mated_below(at)], weights.mated)));
+        row.extend(fixed(&|at| self.fnmr(weights, at)));
         row.extend(self.equal_error(weights));
         Ok(row)
+    }
+
+    /// FNMR at a threshold.
+    pub fn fnmr(&self, weights: &Weights, threshold: f64) -> f64 {
+        rate(weights.below[self.mated_below(threshold)], weights.mated)
     }
 
     /// Threshold and FNMR at an asked FMR, at most; none where it lies beyond the list.

@@ -1,6 +1,9 @@
 //! Error rates of every pair of some embeddings.
 
+mod accepted;
 mod screen;
+
+pub(crate) use accepted::accepted;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,15 +85,8 @@ pub(super) fn rate_by(
     (fmrs, thresholds, tail): (&[f64], &[f64], usize),
 ) -> Result<AllPairs> {
     check_asked(fmrs, thresholds)?;
-    if subject.len() != embeddings.len() {
-        let expected = format!("a subject for each of {} embeddings", embeddings.len());
-        return crate::error::data(expected, subject.len());
-    }
     let squares = embeddings.squares()?;
     let world = World::new(embeddings, &squares, subject)?;
-    if world.nonmated == 0 {
-        return pairs::fail("embeddings of at least two subjects", format!("{} of one", subject.len()));
-    }
     let mated = world.mated()?;
     let genuine: Vec<f64> = mated.iter().map(|pair| pair.score).collect();
     let sample = world.sample()?;
@@ -126,8 +122,12 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
+    /// Refuses another number of subjects than of embeddings, and fewer than two subjects.
     fn new(embeddings: &'a Embeddings<'a>, squares: &'a [f64], subject: &[i64]) -> Result<Self> {
         let count = subject.len();
+        if count != embeddings.len() {
+            return crate::error::data(format!("a subject for each of {} embeddings", embeddings.len()), count);
+        }
         let mut order: Vec<u32> = (0..).take(count).collect();
         order.sort_by_key(|place| subject[*place as usize]);
         let mut end = Vec::with_capacity(count);
@@ -136,6 +136,9 @@ impl<'a> World<'a> {
             let stop = end.len() + group.len();
             end.resize(stop, stop);
             nonmated += group.len() * (count - stop);
+        }
+        if nonmated == 0 {
+            return pairs::fail("embeddings of at least two subjects", format!("{count} of one"));
         }
         let unit = embeddings.unit(squares, &order)?;
         Ok(Self { exact: Exact { rows: *embeddings, squares }, dim: embeddings.dim(), unit, order, end, nonmated })

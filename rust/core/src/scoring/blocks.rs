@@ -9,6 +9,9 @@ pub const CHUNK: usize = 1 << 20;
 /// Products of a block that are held at once, about; a thread's share of a processor's last cache.
 const STRIP: usize = 1 << 22;
 
+/// Bits of the number of a row within its block; the block's has the others of a word.
+const LOCAL: u32 = 8;
+
 /// Numbers of rows, as they come from Python.
 pub trait Index: Copy + PartialOrd + Into<i64> + Send + Sync {
     /// As a position below `rows`.
@@ -86,7 +89,7 @@ pub struct Blocks<'a, I> {
     pub rows: Vec<u32>,
     /// The embeddings that come second: the columns.
     pub columns: Vec<u32>,
-    /// Block and row within it (the lowest 8 bits) of each embedding.
+    /// Block and row within it (the lowest [`LOCAL`] bits) of each embedding.
     place_of: Vec<u32>,
     column_of: Vec<u32>,
     /// Rows in a block, at most 256.
@@ -106,8 +109,9 @@ impl<'a, I: Index> Blocks<'a, I> {
         let (rows, row_of) = present(seen.first.iter().map(|count| *count > 0));
         let (columns, column_of) = present(seen.second.iter().copied());
         let height = (STRIP / columns.len().max(1) / 16 * 16).clamp(16, 256);
+        check_blocks(rows.len(), height)?;
         let wide = u32::try_from(height).unwrap_or(256);
-        let place_of = row_of.into_iter().map(|row| ((row / wide) << 8) | (row % wide)).collect();
+        let place_of = row_of.into_iter().map(|row| ((row / wide) << LOCAL) | (row % wide)).collect();
         let mut blocks = Self { pairs, rows, columns, place_of, column_of, height, order: Order::Sorted(Vec::new()) };
         blocks.order = if seen.by_row {
             let mut start = vec![0];
@@ -224,7 +228,7 @@ impl<'a, I: Index> Blocks<'a, I> {
     /// Block of a pair, and its row within.
     fn place(&self, pair: usize) -> (usize, u32) {
         let place = self.place_of[self.pairs.first[pair].checked()];
-        ((place >> 8) as usize, place & 255)
+        ((place >> LOCAL) as usize, place & ((1 << LOCAL) - 1))
     }
 
     /// Sort a chunk's pairs by block; those of a block keep their order.
@@ -246,6 +250,16 @@ impl<'a, I: Index> Blocks<'a, I> {
         }
         Sorted { start, entries }
     }
+}
+
+/// Refuse more blocks of `height` rows than have a number.
+fn check_blocks(rows: usize, height: usize) -> Result<()> {
+    let most = height << (u32::BITS - LOCAL);
+    if rows > most {
+        let expected = format!("at most {most} embeddings that come first in a list with as many that come second");
+        return error::data(expected, format!("{rows}: give the list in parts"));
+    }
+    Ok(())
 }
 
 /// What a list of pairs names.
@@ -305,4 +319,22 @@ fn present(held: impl Iterator<Item = bool>) -> (Vec<u32>, Vec<u32>) {
         }
     }
     (places, number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_that_would_share_a_number_are_refused() {
+        for (height, most) in [(16, 1_usize << 28), (256, 1 << 32)] {
+            assert!(check_blocks(0, height).is_ok());
+            assert!(check_blocks(most, height).is_ok());
+            // The last row's place, as it is packed, has all its bits; the next one's has lost the highest.
+            let place = |row: usize| ((row / height) as u64) << LOCAL | (row % height) as u64;
+            assert!(u32::try_from(place(most - 1)).is_ok() && u32::try_from(place(most)).is_err());
+            let told = check_blocks(most + 1, height).unwrap_err().to_string();
+            assert!(told.contains(&format!("at most {most} embeddings")) && told.ends_with("give the list in parts"));
+        }
+    }
 }

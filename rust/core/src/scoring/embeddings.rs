@@ -19,9 +19,7 @@ impl<'a> Embeddings<'a> {
     /// # Errors
     /// [`Error::Data`] for no numbers in a row, a row that is cut short, or too many.
     pub fn new(values: &'a [f32], dim: usize) -> Result<Self> {
-        if dim == 0 || !values.len().is_multiple_of(dim) || values.len() / dim > 1 << 31 {
-            return error::data("embeddings of at least one number, at most 2^31 of them", values.len());
-        }
+        check_shape(values.len(), dim)?;
         Ok(Self { values, dim })
     }
 
@@ -109,6 +107,15 @@ impl<'a> Embeddings<'a> {
     }
 }
 
+/// Refuse what are no rows, and more of them than are numbered in 32 bits with one to spare.
+fn check_shape(values: usize, dim: usize) -> Result<()> {
+    if dim == 0 || !values.is_multiple_of(dim) || values / dim > 1 << 31 {
+        let got = format!("{values} numbers for rows of {dim}");
+        return error::data("embeddings of at least one number, at most 2^31 of them", got);
+    }
+    Ok(())
+}
+
 /// Embeddings and their squared lengths: what a cosine in double precision takes.
 #[derive(Clone, Copy)]
 pub struct Exact<'a> {
@@ -146,4 +153,20 @@ pub fn slack(dim: usize) -> f64 {
 #[allow(clippy::cast_possible_truncation)] // rounding to single precision is what it is for
 fn single(value: f64) -> f32 {
     value as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_rows_than_have_a_number() {
+        for dim in [1, 512] {
+            assert!(check_shape(0, dim).is_ok());
+            assert!(check_shape(dim << 31, dim).is_ok());
+            let told = check_shape((dim << 31) + dim, dim).unwrap_err().to_string();
+            assert!(told.contains("at most 2^31 of them"), "{told}");
+        }
+        assert!(check_shape(5, 2).is_err() && check_shape(0, 0).is_err());
+    }
 }

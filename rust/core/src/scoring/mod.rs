@@ -19,6 +19,7 @@ mod rates;
 mod same_by_bytes;
 mod search;
 
+pub(crate) use all_pairs::accepted;
 pub use all_pairs::{AllPairs, Pair, rate_all_pairs};
 pub use blocks::Index;
 pub use embeddings::Embeddings;
