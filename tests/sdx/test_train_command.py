@@ -1,5 +1,6 @@
 """``sdx train``: every fault a user can make ends as one line and exit code 1, and nothing is lost."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,29 @@ def test_changed_configuration_loses_nothing(
     assert "optimizer.lr: " in message
     assert "seed: 0 in the run folder, 9 now" in message
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["config.toml", "summary.json", "curve.png", "samples.png"])
+def test_a_file_of_the_run_folder_that_cannot_be_written_is_one_line(
+    name: str, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert _run(monkeypatch, *TINY, "images=32", teacher, "--run-dir", "run") == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    expected = f"error: {Path('run', name)}: cannot be written (No space left on device); free space or use --run-dir"
+    assert errors == [expected]
+    assert not list(tmp_path.rglob(f"*{name}*"))
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert _run(monkeypatch, *TINY, "images=32", teacher, "--run-dir", "run") == 0
+    assert (tmp_path / "run" / name).exists()
 
 
 def test_dry_run_writes_nothing(

@@ -125,7 +125,8 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
         scores = trainer.validate()
         path = folder / "generator.safetensors"
         artefacts.save(path, to_artefact(config, trainer.averaged, measured.real, seen, scores))
-        write_atomically(folder / "summary.json", json.dumps({"images_seen": seen, **scores}, indent=2).encode())
+        with checkpoint.writing(about := folder / "summary.json"):
+            write_atomically(about, json.dumps({"images_seen": seen, **scores}, indent=2).encode())
         return Summary(path, seen, scores)
     finally:
         if metrics is not None:
@@ -169,4 +170,5 @@ def to_artefact(
 def _keep(folder: Path, trainer: Pretrainer, objects: dict[str, checkpoint.Stateful], seen: int) -> None:
     """Write the checkpoint, and a grid of rendered and drawn faces of held-out z."""
     checkpoint.save(folder / "checkpoints", seen, objects)
-    grid.write(trainer.samples(SAMPLES), folder / "samples.png", columns=8, scale=2)
+    with checkpoint.writing(path := folder / "samples.png"):
+        grid.write(trainer.samples(SAMPLES), path, columns=8, scale=2)

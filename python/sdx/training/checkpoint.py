@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,15 +46,13 @@ def save(folder: Path, images_seen: int, objects: Mapping[str, Stateful]) -> Non
     data = safetensors.torch.save(tensors, metadata={"state": json.dumps(tree)})
     path = folder / f"{images_seen:012d}.safetensors"
     note = {"images_seen": images_seen, "sha256": hashlib.sha256(data).hexdigest()}
-    try:
+    with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
         write_atomically(path.with_suffix(".json"), json.dumps(note).encode())
         for old in sorted(folder.glob("*.json"))[:-KEEP]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); free space or use --run-dir") from error
 
 
 def load(folder: Path, objects: Mapping[str, Stateful]) -> int:
@@ -133,7 +132,19 @@ def check(config: Settings, folder: Path) -> None:
 def claim(config: Settings, folder: Path) -> None:
     """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
     writable(folder)
-    write_atomically(folder / "config.toml", configuration.dump(config).encode())
+    path = folder / "config.toml"
+    with writing(path):
+        write_atomically(path, configuration.dump(config).encode())
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While entered, an OSError means that ``path``, of a run folder, cannot be written: a CheckpointError says so."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"{path}: cannot be written ({reason}); free space or use --run-dir") from error
 
 
 def writable(folder: Path) -> None:

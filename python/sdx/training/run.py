@@ -299,7 +299,8 @@ def _finish(config: RunConfig, folder: Path, parts: Parts, metrics: Metrics, see
         "skipped": parts.source.skipped,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+    with checkpoint.writing(path := folder / "summary.json"):
+        write_atomically(path, json.dumps(summary, indent=2).encode())
     metrics.write("end", seen, gap_closed=outcome.gap_closed)
     samples = sources.samples(parts.source, SAMPLES)
     return Summary(seen, seconds, parts.source.skipped, samples, outcome)
