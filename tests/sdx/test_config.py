@@ -100,6 +100,28 @@ def test_load_refuses_damage(tmp_path: Path, text: str) -> None:
         config.load(tmp_path / "absent.toml", config.RunConfig)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('noise = "random"', 'noisd = "random"', "source.noisd: unknown key; did you mean source.noise?"),
+        ("log_every = 1280", "lng_every = 1280", "lng_every: unknown key; did you mean log_every?"),
+        ("pretrained = true", "pretrainet = true", "students.0.pretrainet: unknown key; did you mean students."),
+        ("images = 57600\n", "", "images: Field required; use the sdx that wrote it"),
+        ("psi = 1.0", "psi = 3.0", "source.psi: Input should be less than or equal to 2, got 3.0; use the sdx"),
+    ],
+)
+def test_a_fault_in_a_file_names_the_file_and_the_key_that_was_meant(
+    tmp_path: Path, old: str, new: str, fault: str
+) -> None:
+    path, text = tmp_path / "config.toml", config.dump(recipes.demo())
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, config.RunConfig)
+    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert "\n" not in str(caught.value)
+
+
 def test_differences_name_what_may_not_change() -> None:
     old = recipes.demo()
     free = {"images": "99999", "eval": "none", "baselines": "false", "checkpoint_every": "none", "log_every": "7"}
