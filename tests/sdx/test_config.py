@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sdx import config, recipes
+from sdx import config, plugins, recipes
 from sdx.errors import ConfigError
 
 
@@ -147,8 +147,24 @@ def test_keys_that_contradict_each_other(assignments: dict[str, str], words: str
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean demo\?"):
+    with pytest.raises(ConfigError, match=r"did you mean demo\?") as caught:
         recipes.get("dmo")
+    assert "module:Name" not in str(caught.value)  # no recipe can be the user's
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (":", "expected module:Name"),
+        (":Name", "expected module:Name"),
+        (".relative:Name", "expected module:Name"),
+        ("os:path", "expected a class or a function, got module"),
+        ("os:", "expected '' in module 'os', found none"),
+    ],
+)
+def test_what_is_no_class_of_a_module_is_refused(reference: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{reference}: {words}"):
+        plugins.load(reference)
 
 
 def test_a_folder_named_like_a_source_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,5 +131,5 @@ _RECIPES = {"regression": regression, "adversarial": adversarial, "finish": fini
 def get(name: str) -> PretrainConfig:
     """Return the configuration of a recipe; raises ConfigError for an unknown name."""
     if name not in _RECIPES:
-        raise plugins.unknown("recipe", name, tuple(_RECIPES))
+        raise plugins.unknown("recipe", name, tuple(_RECIPES), own=False)
     return _RECIPES[name]()
