@@ -9,13 +9,13 @@ import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sdx.errors import ConfigError
-from sdx.types import Frame
+from sdx.types import HELD_OUT, Frame
 
 
 class Section(BaseModel):
@@ -113,6 +113,16 @@ class LossConfig(Section):
     margin: float = Field(0.35, ge=0, lt=1.5, description="angular margin of the head in radians")
     ramp: tuple[float, float] = Field((0.08, 0.38), description="share of the run over which the margin grows from 0")
 
+    @field_validator("ramp")
+    @classmethod
+    def _grows(cls, ramp: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= ramp[0] <= ramp[1] <= 1:
+            raise ValueError(f"expected two shares from 0 to 1, the smaller one first, got {ramp[0]:g},{ramp[1]:g}")
+        return ramp
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class OptimizerConfig(Section):
     """Optimiser and learning-rate schedule, a pure function of images seen."""
@@ -122,7 +132,7 @@ class OptimizerConfig(Section):
     head_lr: float = Field(1.0, gt=0, description="multiplier of lr for a margin head")
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of Adam's two moments")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of Adam's two moments")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     schedule: Literal["constant", "step", "cosine"] = "constant"
     warmup: int = Field(0, ge=0, description="images of linear warm-up")
@@ -156,7 +166,7 @@ class RunConfig(Settings):
 
     recipe: str
     seed: int = Field(0, ge=0, lt=2**63)
-    images: int = Field(ge=1, description="images to train on")
+    images: int = Field(ge=1, le=HELD_OUT, description="images to train on")
     batch: int = Field(64, ge=1)
     source: SourceConfig = SourceConfig()
     teacher: str | None = "simface-teacher"
