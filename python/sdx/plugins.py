@@ -37,7 +37,7 @@ def load(reference: str) -> Any:
 
 
 def unknown(what: str, got: str, known: Sequence[str], *, own: bool = True) -> ConfigError:
-    """Return the error for a name that is not among ``known``, with the nearest; ``own``: a `load` may take its place."""
+    """Return the error for a name that is not among ``known``, with the nearest; ``own`` where `load` may help."""
     near = difflib.get_close_matches(got, known, n=1, cutoff=0.3)
     hint = f"; did you mean {near[0]}?" if near else ""
     names = f"{', '.join(known)} or module:Name" if own else f"{', '.join(known[:-1])} or {known[-1]}"
