@@ -59,6 +59,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["--run-dir", "file/run"], "use --run-dir"),
         (["source=faces", "sampler=resample"], "use sampler=fresh"),
         (["source=absent.zip"], "absent.zip"),
+        ([f"images={2**48}", f"batch={2**47}"], "expected more memory than there is"),
         (["students.small.embedding=16"], "got 32 of the teacher and 16 of student small"),
     ],
 )
@@ -165,3 +166,28 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     for keys in ((teacher, "sampler=resampel"), (teacher, "eval=missing.bin"), ("teacher=missing.safetensors",)):
         assert _run(monkeypatch, "demo", *TINY, *keys, "--run-dir", str(folder)) == 1
         assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to\nallocate"), 1),
+        (MemoryError(), 1),
+        (RuntimeError("a"), None),
+    ],
+)
+def test_a_lack_of_memory_is_one_line_and_a_fault_of_ours_is_not(
+    error: Exception, code: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sdx.training.run.train", fail)
+    if code is None:
+        monkeypatch.setattr("sys.argv", ["sdx", "train", *TINY])
+        with pytest.raises(RuntimeError, match="a"):
+            cli.main()
+        return
+    assert _run(monkeypatch, *TINY) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("error: expected more memory than there is") for line in lines] == [True]
