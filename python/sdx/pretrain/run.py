@@ -87,14 +87,25 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     can mend.
     """
     leads = workers.rank == 0
-    checkpoints = folder / "checkpoints"
     random = Philox(config.seed)
     generator, measured = build(config), objectives(config, random, workers)
     if config.batch % workers.count:
         raise ConfigError(f"batch: expected a multiple of the {workers.count} processes, got {config.batch}")
-    if leads:
-        checkpoint.check(config, folder)
+    if not leads:
+        return _pretrain(config, folder, workers, generator, measured, random)
+    checkpoint.check(config, folder)
+    with checkpoint.alone(folder):
+        checkpoint.check(config, folder)  # again, for another run may have begun and ended meanwhile
         checkpoint.claim(config, folder)
+        return _pretrain(config, folder, workers, generator, measured, random)
+
+
+def _pretrain(
+    config: PretrainConfig, folder: Path, workers: Workers, generator: Generator, measured: Objectives, random: Philox
+) -> Summary:
+    """Train from what ``folder`` holds to the end; the first process writes."""
+    leads = workers.rank == 0
+    checkpoints = folder / "checkpoints"
     workers.wait()
     objects: dict[str, checkpoint.Stateful] = {}
     trainer = Pretrainer(

@@ -16,6 +16,7 @@ import safetensors.torch
 from torch import Tensor
 
 from sdx import config as configuration
+from sdx import files
 from sdx.config import Settings
 from sdx.errors import CheckpointError, ConfigError
 from sdx.files import write_atomically
@@ -135,6 +136,21 @@ def claim(config: Settings, folder: Path) -> None:
     path = folder / "config.toml"
     with writing(path):
         write_atomically(path, configuration.dump(config).encode())
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While entered, no other run can take ``folder`` (made if it is not there): CheckpointError tells it why."""
+    writable(folder)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(files.alone(folder))
+        except BlockingIOError as error:
+            raise CheckpointError(
+                f"{folder}: expected a run folder that nobody writes, got one where a run goes on; wait for it or use "
+                "another --run-dir"
+            ) from error
+        yield
 
 
 @contextlib.contextmanager
