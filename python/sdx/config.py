@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sdx.errors import ConfigError
-from sdx.types import Frame
+from sdx.types import HELD_OUT, Frame
 
 
 class Section(BaseModel):
@@ -113,6 +113,16 @@ class LossConfig(Section):
     margin: float = Field(0.35, ge=0, lt=1.5, description="angular margin of the head in radians")
     ramp: tuple[float, float] = Field((0.08, 0.38), description="share of the run over which the margin grows from 0")
 
+    @field_validator("ramp")
+    @classmethod
+    def _grows(cls, ramp: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= ramp[0] <= ramp[1] <= 1:
+            raise ValueError(f"expected two shares from 0 to 1, the smaller one first, got {ramp[0]:g},{ramp[1]:g}")
+        return ramp
+
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
 
 class OptimizerConfig(Section):
     """Optimiser and learning-rate schedule, a pure function of images seen."""
@@ -122,7 +132,7 @@ class OptimizerConfig(Section):
     head_lr: float = Field(1.0, gt=0, description="multiplier of lr for a margin head")
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of Adam's two moments")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of Adam's two moments")
     clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     schedule: Literal["constant", "step", "cosine"] = "constant"
     warmup: int = Field(0, ge=0, description="images of linear warm-up")
@@ -156,7 +166,7 @@ class RunConfig(Settings):
 
     recipe: str
     seed: int = Field(0, ge=0, lt=2**63)
-    images: int = Field(ge=1, description="images to train on")
+    images: int = Field(ge=1, le=HELD_OUT, description="images to train on")
     batch: int = Field(64, ge=1)
     source: SourceConfig = SourceConfig()
     teacher: str | None = "simface-teacher"
@@ -240,9 +250,9 @@ def validate(values: Mapping[str, Any], kind: type[S]) -> S:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
-            raise _unknown_key(where, dict(values)) from None
+            raise _unknown_key(where, list(_keys(kind))) from None
         message = fault["msg"].removeprefix("Value error, ")
-        got = "" if fault["type"] == "value_error" else f", got {fault['input']!r}"
+        got = "" if fault["type"] in ("value_error", "missing") else f", got {fault['input']!r}"
         raise ConfigError(f"{where}: {message}{got}" if where else message) from None
 
 
@@ -252,13 +262,16 @@ def dump(config: Settings) -> str:
 
 
 def load(path: Path, kind: type[C]) -> C:
-    """Read `dump`'s TOML; raises ConfigError for unreadable files, unknown keys and wrong types."""
+    """Read `dump`'s TOML; raises ConfigError, which names it, for unreadable files, unknown keys and wrong types."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: expected a TOML configuration, got {error}") from error
     # A key that is absent from the file was None when it was written, not the default of this version.
-    return validate(_with_none(values, kind), kind)
+    try:
+        return validate(_with_none(values, kind), kind)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}; use the sdx that wrote it") from None
 
 
 def differences(old: C, new: C, where: str = "the run folder") -> list[str]:
@@ -317,7 +330,8 @@ def _assign(values: dict[str, Any], key: str, value: str) -> None:
         if isinstance(node, list):
             node = {item["name"]: item for item in node}
         if not isinstance(node, dict) or part not in node:
-            raise _unknown_key(".".join(parts[: depth + 1]), values)
+            known = [name for name, _ in _flatten(values)] + list(values)
+            raise _unknown_key(".".join(parts[: depth + 1]), known)
         if depth < len(parts) - 1:
             node = node[part]
     old = node[parts[-1]]
@@ -330,8 +344,7 @@ def _first_key(section: Any) -> str:
     return str(next(iter(section))) if isinstance(section, dict) else f"{section[0]['name']}.architecture"
 
 
-def _unknown_key(key: str, values: dict[str, Any]) -> ConfigError:
-    known = [name for name, _ in _flatten(values)] + list(values)
+def _unknown_key(key: str, known: Sequence[str]) -> ConfigError:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
     return ConfigError(f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "; see sdx train --dry-run"))
 
@@ -357,13 +370,25 @@ def _with_none(values: Mapping[str, Any], kind: type[BaseModel]) -> dict[str, An
     """Return ``values`` with None for every optional key that is absent, in all sections that are there."""
     filled = dict(values)
     for name, field in kind.model_fields.items():
-        options = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        sections = [option for option in options if isinstance(option, type) and issubclass(option, Section)]
+        sections = _sections(field.annotation)
         if sections and isinstance(values.get(name), dict):
             filled[name] = _with_none(values[name], sections[0])
         elif not field.is_required() and _allows_none(field.annotation):
             filled.setdefault(name, None)
     return filled
+
+
+def _sections(annotation: Any) -> list[type[Section]]:
+    options = (annotation, *getattr(annotation, "__args__", ()))
+    return [option for option in options if isinstance(option, type) and issubclass(option, Section)]
+
+
+def _keys(kind: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys that a configuration may have; an entry of `students` stands for each."""
+    for name, field in kind.model_fields.items():
+        yield f"{prefix}{name}"
+        for section in _sections(field.annotation):
+            yield from _keys(section, f"{prefix}{name}.")
 
 
 def _allows_none(annotation: Any) -> bool:

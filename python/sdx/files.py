@@ -1,9 +1,10 @@
-"""Files that are either the old or the new one, never half of it."""
+"""Files that are either the old or the new one, never half of it, and folders that one process alone writes."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -44,3 +45,23 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(folder)  # the rename itself
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While entered, nobody else can be in `alone` of this folder: BlockingIOError says that somebody is.
+
+    The lock goes with the process, however that ends, and leaves no file. Where the file system has no locks, none is
+    held.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)

@@ -118,7 +118,7 @@ _RECIPES: dict[str, Callable[[], RunConfig]] = {
 def get(name: str) -> RunConfig:
     """Return the configuration of a recipe; raises ConfigError for an unknown name."""
     if name not in _RECIPES:
-        raise plugins.unknown("recipe", name, tuple(_RECIPES))
+        raise plugins.unknown("recipe", name, tuple(_RECIPES), own=False)
     return _RECIPES[name]()
 
 

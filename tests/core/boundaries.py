@@ -45,7 +45,8 @@ def public() -> Iterator[str]:
 
 MATED = np.arange(20) % 2 == 0
 SCORE = np.linspace(0, 1, 20)
-ONE_KIND = [({"mated": np.full(20, kind)}, DataError) for kind in (True, False)]
+NO_BOOLS = [({"mated": np.where(MATED, byte, 0).astype(np.uint8).view(np.bool_)}, DataError) for byte in (2, 255)]
+ONE_KIND = [({"mated": np.full(20, kind)}, DataError) for kind in (True, False)] + NO_BOOLS
 OVERFLOW = OverflowError
 ID = filled()[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from boundaries import MATED, OVERFLOW, SCORE, Case, Entry
+from boundaries import MATED, NO_BOOLS, OVERFLOW, SCORE, Case, Entry
 
 from sdx import _core
 from sdx.errors import ConfigError, DataError
@@ -27,7 +27,7 @@ OUT_OF_RANGE: list[Case] = [
 ]
 NO_RATE: list[Case] = [({"fmrs": [value]}, DataError) for value in (-0.1, 1.1, NAN)]
 NO_RATE += [({"thresholds": [NAN]}, DataError)]
-ONE_KIND: list[Case] = [({"mated": np.full(20, kind)}, DataError) for kind in (True, False)]
+ONE_KIND: list[Case] = [({"mated": np.full(20, kind)}, DataError) for kind in (True, False)] + NO_BOOLS
 
 KEYS = {"seed": 1, "stream": 2, "replicates": 3}
 NO_DRAW: list[Case] = [({"replicates": value}, ConfigError) for value in (0, 1_000_001)]

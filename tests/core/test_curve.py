@@ -88,3 +88,16 @@ def test_what_cannot_be_asked():
         curve.at_threshold(float("nan"))
     with pytest.raises(errors.DataError, match="5 of 2"):
         _core.wilson(5, 2, 1.96)
+
+
+def test_any_number_of_points_is_at_most_one_a_score():
+    random = np.random.default_rng(0)
+    score, mated = random.normal(size=300), np.arange(300) % 3 == 0
+    curve = _core.Curve(score, mated)
+    every = [(point.false_matches, point.false_non_matches) for point in map(curve.at_threshold, np.sort(score))]
+    every.append((0, 100))
+    for count in (2**31, 2**62):
+        found = [(point.false_matches, point.false_non_matches) for point in curve.points(count)]
+        assert set(found) <= set(every)
+        assert {k for k, _ in found} == set(range(201))
+        assert {k for _, k in found} == set(range(101))

@@ -296,3 +296,12 @@ def test_what_it_cannot_take(arguments: Any, options: dict[str, Any], named: str
     with pytest.raises(KernelError, match="expected") as error:
         modulated_conv2d(*arguments, **options)
     assert named in str(error.value)
+
+
+@pytest.mark.parametrize(("place", "named"), [(0, "x"), (1, "weight"), (2, "styles")])
+def test_what_is_no_tensor_is_named(place: int, named: str) -> None:
+    arguments: list[Any] = [torch.zeros(2, 4, 6, 6), torch.zeros(5, 4, 3, 3), torch.zeros(2, 4)]
+    for value in (None, [1.0]):
+        arguments[place] = value
+        with pytest.raises(KernelError, match=f"expected .*{named}.* tensor"):
+            modulated_conv2d(*arguments)

@@ -145,6 +145,16 @@ def test_the_result_is_never_the_argument() -> None:
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("taps", [torch.ones(4), torch.ones(4, 4), None])
+@pytest.mark.parametrize("up", [1, 2])
+def test_no_channels_stay_none(taps: Tensor | None, up: int) -> None:
+    x = torch.randn(2, 0, 6, 5, requires_grad=True)
+    y = upfirdn2d(x, taps, up=up, padding=(2, 1, 2, 1))
+    assert y.shape == upfirdn2d(torch.randn(2, 1, 6, 5), taps, up=up, padding=(2, 1, 2, 1))[:, :0].shape
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert gradient.shape == x.shape
+
+
 def test_an_empty_batch_stays_empty() -> None:
     x = torch.zeros(0, 3, 8, 8, requires_grad=True)
     got = upfirdn2d(x, BINOMIAL, up=2, down=3, padding=1)

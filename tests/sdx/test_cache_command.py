@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import Tensor
 
-from sdx import students
+from sdx import files, students
 from sdx.cli import cli
 from sdx.errors import SdxError
 from sdx.sources import cache_file
@@ -149,6 +149,15 @@ def test_nothing_is_written_over_other_files(teacher: str, tmp_path: Path) -> No
     assert "expected no folder, an empty one or a cache" in _refused(tmp_path / "faces", teacher)
     assert "cannot be written" in _refused(tmp_path / "faces" / "a.png" / "b", teacher)
     assert _bytes(tmp_path / "faces") == {"a.png": b"x"}
+
+
+def test_a_second_writer_in_a_folder_is_refused(teacher: str, tmp_path: Path) -> None:
+    (tmp_path / "faces").mkdir()
+    with files.alone(tmp_path / "faces"):
+        assert "got one where sdx cache goes on; wait for it or give another --out" in _refused(
+            tmp_path / "faces", teacher
+        )
+    assert not list((tmp_path / "faces").iterdir())
 
 
 def test_a_full_disk_is_one_line(teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,11 @@
 """The configuration refuses what it does not know, in one line that names the nearest key."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from sdx import config, recipes
+from sdx import config, plugins, recipes
 from sdx.errors import ConfigError
 
 
@@ -36,12 +37,18 @@ def test_unknown_key_names_the_nearest(key: str, nearest: str) -> None:
         ("batch", "none"),
         ("seed", "-1"),
         ("ema", "0"),
+        ("images", str(2**48 + 1)),  # numbers from there on are held out
+        ("optimizer.betas", "1,0.999"),
+        ("optimizer.betas", "0.9,-1"),
+        ("loss.ramp", "0.5,0.1"),
+        ("loss.ramp", "-1,0.1"),
+        ("loss.ramp", "0,1.5"),
     ],
 )
 def test_wrong_value_names_key_and_value(key: str, value: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config.override(recipes.demo(), {key: value})
-    assert str(caught.value).startswith(f"{key}: ")
+    assert re.match(rf"{re.escape(key)}(\.[01])?: ", str(caught.value))
     assert "\n" not in str(caught.value)
 
 
@@ -100,6 +107,28 @@ def test_load_refuses_damage(tmp_path: Path, text: str) -> None:
         config.load(tmp_path / "absent.toml", config.RunConfig)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('noise = "random"', 'noisd = "random"', "source.noisd: unknown key; did you mean source.noise?"),
+        ("log_every = 1280", "lng_every = 1280", "lng_every: unknown key; did you mean log_every?"),
+        ("pretrained = true", "pretrainet = true", "students.0.pretrainet: unknown key; did you mean students."),
+        ("images = 57600\n", "", "images: Field required; use the sdx that wrote it"),
+        ("psi = 1.0", "psi = 3.0", "source.psi: Input should be less than or equal to 2, got 3.0; use the sdx"),
+    ],
+)
+def test_a_fault_in_a_file_names_the_file_and_the_key_that_was_meant(
+    tmp_path: Path, old: str, new: str, fault: str
+) -> None:
+    path, text = tmp_path / "config.toml", config.dump(recipes.demo())
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        config.load(path, config.RunConfig)
+    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert "\n" not in str(caught.value)
+
+
 def test_differences_name_what_may_not_change() -> None:
     old = recipes.demo()
     free = {"images": "99999", "eval": "none", "baselines": "false", "checkpoint_every": "none", "log_every": "7"}
@@ -125,8 +154,24 @@ def test_keys_that_contradict_each_other(assignments: dict[str, str], words: str
 
 
 def test_unknown_recipe_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"did you mean demo\?"):
+    with pytest.raises(ConfigError, match=r"did you mean demo\?") as caught:
         recipes.get("dmo")
+    assert "module:Name" not in str(caught.value)  # no recipe can be the user's
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        (":", "expected module:Name"),
+        (":Name", "expected module:Name"),
+        (".relative:Name", "expected module:Name"),
+        ("os:path", "expected a class or a function, got module"),
+        ("os:", "expected '' in module 'os', found none"),
+    ],
+)
+def test_what_is_no_class_of_a_module_is_refused(reference: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{reference}: {words}"):
+        plugins.load(reference)
 
 
 def test_a_folder_named_like_a_source_does_not_take_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

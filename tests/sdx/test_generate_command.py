@@ -41,6 +41,8 @@ def test_grid_and_strip_of_the_built_in_generator(tmp_path: Path, monkeypatch: p
     [
         (("--psi", "5"), "psi"),
         (("--psi", "nan"), "psi"),
+        (("--psi", "0.5", "--source", "simface"), "--psi: expected --source stylegan2"),
+        (("--source", ""), "--source: expected a source"),
         (("--source", "stylegan2:nobody"), "nobody"),
         (("--source", "stylegan3"), "stylegan2"),
     ],
@@ -65,3 +67,14 @@ def test_a_folder_that_is_not_there(
 ) -> None:
     assert _run(monkeypatch, "--out", str(tmp_path / "no" / "x.png"), "--count", "1") == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (faces := tmp_path / "faces").mkdir()
+    for n in range(3):
+        Image.new("RGB", (16, 16), (n, n, n)).save(faces / f"{n}.png")
+    (faces / "broken.png").write_bytes(b"no image")
+    assert _run(monkeypatch, "--out", str(tmp_path / "x.png"), "--source", str(faces)) == 0
+    assert capsys.readouterr().err == "1 unreadable images were skipped: broken.png\n"

@@ -1,11 +1,16 @@
 """Pictures of a run hold what they are given."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from sdx.errors import CheckpointError
 from sdx.report import curve, grid
 from sdx.training import tracking
 
@@ -57,3 +62,42 @@ def test_metrics_drop_what_lies_behind_the_checkpoint_and_a_line_cut_short(tmp_p
         ("train", 20),
         ("start", 20),
     ]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"\xff\xfe\n", b"3\n", b"[1]\n", b"null\n", b'{"images_seen": [1]}\n', b'{"images_seen": 5}\n', b"[" * 100_000],
+)
+def test_a_resumed_run_drops_damaged_lines_of_metrics(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "metrics.jsonl"
+    first = tracking.Metrics(path, 0)
+    first.write("train", 10, students={"a": {"cosine": 0.1}})
+    first.close()
+    path.write_bytes(path.read_bytes() + damage)
+    tracking.Metrics(path, 20).close()
+    assert [row["images_seen"] for row in tracking.read(path)] == [10]
+
+
+def test_a_curve_leaves_out_rows_without_figures(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"images_seen": 10},
+        {"event": "train", "images_seen": 10},
+        {"event": "train", "images_seen": 10, "students": {"a": {}}},
+    ]
+    curve.write(rows, tmp_path / "damaged.png")
+    curve.write([], tmp_path / "empty.png")
+    assert (tmp_path / "damaged.png").read_bytes() == (tmp_path / "empty.png").read_bytes()
+
+
+def test_metrics_that_cannot_be_written_are_one_line(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    (tmp_path / "metrics.jsonl").mkdir()
+    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: cannot be written \(Is a directory\)"):
+        tracking.Metrics(tmp_path / "metrics.jsonl", 0)
+    metrics = tracking.Metrics(tmp_path / "other.jsonl", 0)
+    with full_disk(200):
+        metrics.write("train", 10)
+        with pytest.raises(CheckpointError, match=r"other\.jsonl: cannot be written \(File too large\)"):
+            metrics.write("train", 20, notices="x" * 200)
+        metrics.close()

@@ -1,12 +1,13 @@
 """``sdx train``: every fault a user can make ends as one line and exit code 1, and nothing is lost."""
 
+import errno
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from sdx import cli, students
+from sdx import cli, files, students
 from sdx.cli.train import train
 from sdx.weights import artefact
 
@@ -58,6 +59,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["--run-dir", "file/run"], "use --run-dir"),
         (["source=faces", "sampler=resample"], "use sampler=fresh"),
         (["source=absent.zip"], "absent.zip"),
+        ([f"images={2**48}", f"batch={2**47}"], "expected more memory than there is"),
         (["students.small.embedding=16"], "got 32 of the teacher and 16 of student small"),
     ],
 )
@@ -101,6 +103,44 @@ def test_changed_configuration_loses_nothing(
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(
+    teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    with files.alone(tmp_path / "run"):
+        assert _run(monkeypatch, *TINY, teacher, "--run-dir", "run") == 1
+        assert "got one where a run goes on; wait for it or use another --run-dir" in capsys.readouterr().err
+        assert not list((tmp_path / "run").iterdir())
+    assert _run(monkeypatch, *TINY, "images=32", teacher, "--run-dir", "run") == 0
+    with files.alone(tmp_path / "run"):  # the run has let go of it
+        before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+        assert _run(monkeypatch, *TINY, teacher, "--run-dir", "run") == 1
+        assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["config.toml", "summary.json", "curve.png", "samples.png"])
+def test_a_file_of_the_run_folder_that_cannot_be_written_is_one_line(
+    name: str, teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Path.replace
+
+    def full(path: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert _run(monkeypatch, *TINY, "images=32", teacher, "--run-dir", "run") == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    expected = f"error: {Path('run', name)}: cannot be written (No space left on device); free space or use --run-dir"
+    assert errors == [expected]
+    assert not list(tmp_path.rglob(f"*{name}*"))
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert _run(monkeypatch, *TINY, "images=32", teacher, "--run-dir", "run") == 0
+    assert (tmp_path / "run" / name).exists()
+
+
 def test_dry_run_writes_nothing(
     teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,3 +181,28 @@ def test_a_run_that_cannot_start_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     for keys in ((teacher, "sampler=resampel"), (teacher, "eval=missing.bin"), ("teacher=missing.safetensors",)):
         assert _run(monkeypatch, "demo", *TINY, *keys, "--run-dir", str(folder)) == 1
         assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to\nallocate"), 1),
+        (MemoryError(), 1),
+        (RuntimeError("a"), None),
+    ],
+)
+def test_a_lack_of_memory_is_one_line_and_a_fault_of_ours_is_not(
+    error: Exception, code: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("sdx.training.run.train", fail)
+    if code is None:
+        monkeypatch.setattr("sys.argv", ["sdx", "train", *TINY])
+        with pytest.raises(RuntimeError, match="a"):
+            cli.main()
+        return
+    assert _run(monkeypatch, *TINY) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("error: expected more memory than there is") for line in lines] == [True]

@@ -105,6 +105,10 @@ def _check_shapes(x: Tensor, weight: Tensor, styles: Tensor) -> None:
         ("weight", weight, 4, "[O, I, kh, kw]"),
         ("styles", styles, 2, "[N, I]"),
     ):
+        if not isinstance(tensor, Tensor):
+            raise dispatch.KernelError(
+                f"modulated_conv2d: expected {name} as a tensor {shape}, got {type(tensor).__name__}"
+            )
         if tensor.ndim != rank or tensor.dtype not in layout.DTYPES or 0 in tensor.shape[1:]:
             raise dispatch.KernelError(
                 f"modulated_conv2d: expected floating-point {name} {shape}, got {tensor.dtype} {list(tensor.shape)}"

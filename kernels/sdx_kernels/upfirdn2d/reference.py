@@ -68,6 +68,8 @@ def _by_convolution(
 ) -> Tensor:
     up_x, up_y, down_x, down_y = factors
     n, channels, height, width = x.shape
+    if channels == 0:  # no convolution of torch's takes that
+        return _by_convolution(pad(x, (0, 0, 0, 0, 0, 1)), filter, factors, padding)[:, :0]
     if up_x > 1 or up_y > 1:
         spread = x.new_zeros(n, channels, height * up_y, width * up_x)
         spread[:, :, ::up_y, ::up_x] = x
@@ -81,8 +83,7 @@ def _by_convolution(
     if filter is None:
         return x[:, :, ::down_y, ::down_x]
     shape = (channels, 1, len(filter), filter.shape[-1])
-    groups = max(channels, 1)
     if filter.ndim == 2:
-        return conv2d(x, filter.expand(shape), None, (down_y, down_x), (top, left), groups=groups)
-    x = conv2d(x, filter[None, :].expand(channels, 1, 1, -1), None, (1, down_x), (0, left), groups=groups)
-    return conv2d(x, filter[:, None].expand(channels, 1, -1, 1), None, (down_y, 1), (top, 0), groups=groups)
+        return conv2d(x, filter.expand(shape), None, (down_y, down_x), (top, left), groups=channels)
+    x = conv2d(x, filter[None, :].expand(channels, 1, 1, -1), None, (1, down_x), (0, left), groups=channels)
+    return conv2d(x, filter[:, None].expand(channels, 1, -1, 1), None, (down_y, 1), (top, 0), groups=channels)

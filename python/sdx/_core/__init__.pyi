@@ -1,8 +1,8 @@
 """Typed face of the Rust extension; `rust/py` is its source and stubtest holds the two together.
 
-Arrays go in as they are: another dtype or dimension is a TypeError, a strided array a ValueError; none is copied. The
-caller must not write to one meanwhile. Bad files and values raise `sdx.errors.DataError`, settings out of range
-`sdx.errors.ConfigError`, negative counts OverflowError.
+Arrays go in as they are: another dtype or dimension is a TypeError, a strided array a ValueError, bools of other bytes
+than 0 and 1 a DataError; none is copied. The caller must not write to one meanwhile. Bad files and values raise
+`sdx.errors.DataError`, settings out of range `sdx.errors.ConfigError`, negative counts OverflowError.
 """
 
 from sdx._core._bootstrap import (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import NoReturn
 
 import click
+import torch
 
 from sdx.cli.cache import cache
 from sdx.cli.calibrate import calibrate
@@ -43,10 +45,25 @@ cli.add_command(replay)
 
 
 def main() -> None:
-    """Run the command line; an SdxError ends as one line on standard error and exit code 1."""
+    """Run the command line; an SdxError, and a lack of memory, end as one line on standard error and exit code 1."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         cli()
     except SdxError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        reason = (str(error).splitlines() or ["out of memory"])[0]
+        _fail(f"expected more memory than there is ({reason}); give a smaller batch=, fewer images or smaller ones")
+
+
+def _is_lack_of_memory(error: MemoryError | RuntimeError) -> bool:
+    # torch has a type of its own for GPUs alone; on the host it raises a plain RuntimeError.
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error)
+
+
+def _fail(message: str) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(1)

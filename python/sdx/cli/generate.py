@@ -8,7 +8,9 @@ import click
 
 from sdx import sources
 from sdx.cli import output
-from sdx.config import SourceConfig, source_values, validate
+from sdx.cli.train import say_skipped
+from sdx.config import SOURCES, SourceConfig, source_values, validate
+from sdx.errors import ConfigError
 from sdx.files import write_atomically
 from sdx.random import Philox
 from sdx.report import grid
@@ -27,10 +29,15 @@ _COLUMNS = 8
 def generate(out: Path, source: str, seed: int, count: int, psi: float, interpolate: bool, scale: int) -> None:
     """Draw faces of a source into one PNG; the same seed gives the same faces."""
     output.check(out)
+    if not source:
+        raise ConfigError("--source: expected a source as in source= of sdx train, got nothing")
     config = validate({**source_values(source), "psi": psi}, SourceConfig)
+    if psi != 1.0 and config.kind in SOURCES and config.kind != "stylegan2":
+        raise ConfigError(f"--psi: expected --source stylegan2, whose w it truncates, got {config.kind}; leave it out")
     built = sources.build(config, Philox(seed))
     face = sources.strips(built, count, _COLUMNS) if interpolate else sources.samples(built, count)
     picture = grid.png(face, columns=_COLUMNS, scale=scale)
     with output.writing(out):
         write_atomically(out, picture)
+    say_skipped(built.skipped)
     click.echo(f"{len(face)} faces of {built.name} in {out}")

@@ -15,7 +15,7 @@ from sdx import config as configuration
 from sdx import devices, recipes
 from sdx.errors import ConfigError
 from sdx.report import curve, grid
-from sdx.training import forecast, run, tracking
+from sdx.training import checkpoint, forecast, run, tracking
 from sdx.training.interruption import Interrupted
 from sdx.training.results import Row
 
@@ -51,8 +51,10 @@ def train(arguments: Sequence[str], run_dir: Path | None, dry_run: bool) -> None
     except Interrupted:
         click.echo(f"stopped; the same command with --run-dir {folder} goes on from here", err=True)
         sys.exit(RESUMABLE)
-    curve.write(tracking.read(folder / "metrics.jsonl"), folder / "curve.png")
-    grid.write(summary.samples, folder / "samples.png")
+    with checkpoint.writing(path := folder / "curve.png"):
+        curve.write(tracking.read(folder / "metrics.jsonl"), path)
+    with checkpoint.writing(path := folder / "samples.png"):
+        grid.write(summary.samples, path)
     click.echo(f"{summary.images_seen} images in {summary.seconds:.0f} s; students and pictures in {folder}")
     say_skipped(summary.skipped)
     if summary.outcome.rows:

@@ -125,10 +125,12 @@ class TemplateSet:
             )
         if weighting.detector_weighting and self.detector_score is None:
             raise ConfigError(
-                f"{self.name}: expected detector scores to weigh by, got none: turn detector weighting off"
+                f"{self.name}: expected detector scores to weigh by, got none: turn that off (--no-detector)"
             )
         if weighting.flip != "none" and images.mirrored is None and not images.halves:
-            raise ConfigError(f"{self.name}: expected embeddings of mirror images to join, got none: set flip to none")
+            raise ConfigError(
+                f"{self.name}: expected embeddings of mirror images to join, got none: set flip to none (--flip none)"
+            )
         ids, place = np.unique(self.template, return_inverse=True)
         unit = _core.aggregate_templates(
             images.face,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from sdx import plugins
 from sdx.config import OptimizerConfig, Section, Settings, SourceConfig
 from sdx.simface.parameters import DIMENSION
+from sdx.types import HELD_OUT
 
 
 class NetworkConfig(Section):
@@ -52,7 +53,7 @@ class PretrainConfig(Settings):
 
     recipe: str
     seed: int = Field(0, ge=0, lt=2**63)
-    images: int = Field(ge=1, description="images to train on")
+    images: int = Field(ge=1, le=HELD_OUT, description="images to train on")
     batch: int = Field(16, ge=1)
     network: NetworkConfig = NetworkConfig()
     regression: RegressionConfig | None = Field(None, description="loss against the renderer")
@@ -131,5 +132,5 @@ _RECIPES = {"regression": regression, "adversarial": adversarial, "finish": fini
 def get(name: str) -> PretrainConfig:
     """Return the configuration of a recipe; raises ConfigError for an unknown name."""
     if name not in _RECIPES:
-        raise plugins.unknown("recipe", name, tuple(_RECIPES))
+        raise plugins.unknown("recipe", name, tuple(_RECIPES), own=False)
     return _RECIPES[name]()

@@ -87,14 +87,25 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     can mend.
     """
     leads = workers.rank == 0
-    checkpoints = folder / "checkpoints"
     random = Philox(config.seed)
     generator, measured = build(config), objectives(config, random, workers)
     if config.batch % workers.count:
         raise ConfigError(f"batch: expected a multiple of the {workers.count} processes, got {config.batch}")
-    if leads:
-        checkpoint.check(config, folder)
+    if not leads:
+        return _pretrain(config, folder, workers, generator, measured, random)
+    checkpoint.check(config, folder)
+    with checkpoint.alone(folder):
+        checkpoint.check(config, folder)  # again, for another run may have begun and ended meanwhile
         checkpoint.claim(config, folder)
+        return _pretrain(config, folder, workers, generator, measured, random)
+
+
+def _pretrain(
+    config: PretrainConfig, folder: Path, workers: Workers, generator: Generator, measured: Objectives, random: Philox
+) -> Summary:
+    """Train from what ``folder`` holds to the end; the first process writes."""
+    leads = workers.rank == 0
+    checkpoints = folder / "checkpoints"
     workers.wait()
     objects: dict[str, checkpoint.Stateful] = {}
     trainer = Pretrainer(
@@ -125,7 +136,8 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
         scores = trainer.validate()
         path = folder / "generator.safetensors"
         artefacts.save(path, to_artefact(config, trainer.averaged, measured.real, seen, scores))
-        write_atomically(folder / "summary.json", json.dumps({"images_seen": seen, **scores}, indent=2).encode())
+        with checkpoint.writing(about := folder / "summary.json"):
+            write_atomically(about, json.dumps({"images_seen": seen, **scores}, indent=2).encode())
         return Summary(path, seen, scores)
     finally:
         if metrics is not None:
@@ -169,4 +181,5 @@ def to_artefact(
 def _keep(folder: Path, trainer: Pretrainer, objects: dict[str, checkpoint.Stateful], seen: int) -> None:
     """Write the checkpoint, and a grid of rendered and drawn faces of held-out z."""
     checkpoint.save(folder / "checkpoints", seen, objects)
-    grid.write(trainer.samples(SAMPLES), folder / "samples.png", columns=8, scale=2)
+    with checkpoint.writing(path := folder / "samples.png"):
+        grid.write(trainer.samples(SAMPLES), path, columns=8, scale=2)

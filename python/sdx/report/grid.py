@@ -9,10 +9,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from sdx.files import write_atomically
+
 
 def write(face: Tensor, path: Path, *, columns: int = 8, scale: int = 1) -> None:
-    """Write `png` of faces to ``path``."""
-    path.write_bytes(png(face, columns=columns, scale=scale))
+    """Write `png` of faces to ``path``, all of it or nothing; OSError where it cannot be written."""
+    write_atomically(path, png(face, columns=columns, scale=scale))
 
 
 def png(face: Tensor, *, columns: int = 8, scale: int = 1) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class FolderSource:
         names, self._read = _open(Path(path))
         if len(names) < 2:
             raise DataError(f"{path}: expected at least two {', '.join(SUFFIXES)} images, got {len(names)}")
-        self.name = Path(path).name
+        place = Path(path)
+        self.name = (place.resolve() if place.name in ("", "..") else place).name
         self.statement = f"{len(names)} images of {self.name}, used without labels; it is for their owner to say whose"
         self.skipped: list[str] = []
         folders = sorted({name.rpartition("/")[0] for name in names})
@@ -117,9 +119,15 @@ def _open(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
 
         def read_file(name: str) -> bytes:
             file = path / name
-            if file.stat().st_size > LARGEST_FILE:
-                raise DataError(f"expected at most {LARGEST_FILE} bytes")
-            return file.read_bytes()
+            try:
+                about = file.stat()
+                if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device read without end
+                    raise DataError("expected a file, got something else of that name")
+                if about.st_size > LARGEST_FILE:
+                    raise DataError(f"expected at most {LARGEST_FILE} bytes, got {about.st_size}")
+                return file.read_bytes()
+            except OSError as error:
+                raise DataError(f"expected a readable file, got {error.strerror or error}") from error
 
         return names, read_file
     try:

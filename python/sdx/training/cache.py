@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from sdx import config as configuration
-from sdx import devices, sources, teachers
+from sdx import devices, files, sources, teachers
 from sdx.config import RunConfig
 from sdx.errors import ArtefactError, ConfigError
 from sdx.sources import IndexSource, LatentSource, cache_file
@@ -60,19 +61,33 @@ class Writer:
         """Write all shards that are not there yet and return the whole cache's description.
 
         Raises `Interrupted`, with every full shard in place, if asked to stop; ConfigError for a folder that cannot be
-        written, has other files in it, or holds another cache (with the differing keys); DataError for a shard that is
-        there and damaged.
+        written, has other files in it, holds another cache (with the differing keys), or is being written; DataError
+        for a shard that is there and damaged.
         """
         try:
-            self._claim()
-            with Interruption() as interruption, devices.using(self._device, exact=self._exact):
-                self._write(interruption)
+            with self._alone():
+                self._claim()
+                with Interruption() as interruption, devices.using(self._device, exact=self._exact):
+                    self._write(interruption)
         except OSError as error:
             raise ConfigError(
                 f"{self.folder}: cannot be written ({error.strerror or error}); free space or give another --out"
             ) from error
         cache_file.check(self.folder, self.description)
         return self.description
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(files.alone(self.folder))
+            except BlockingIOError as error:
+                raise ConfigError(
+                    f"{self.folder}: expected a folder that nobody writes, got one where sdx cache goes on; wait for "
+                    "it or give another --out"
+                ) from error
+            yield
 
     def _write(self, interruption: Interruption) -> None:
         with contextlib.closing(Display(self.description.settings.images, self.description.faces)) as display:
@@ -110,7 +125,6 @@ class Writer:
     def _claim(self) -> None:
         """Take over the shards of this very cache, or begin it where the folder is empty."""
         if not (self.folder / cache_file.NAME).exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
             if any(not path.name.startswith(".") for path in self.folder.iterdir()):
                 raise ConfigError(f"{self.folder}: expected no folder, an empty one or a cache; give another --out")
             cache_file.write(self.folder, self.description)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import safetensors.torch
 from torch import Tensor
 
 from sdx import config as configuration
+from sdx import files
 from sdx.config import Settings
 from sdx.errors import CheckpointError, ConfigError
 from sdx.files import check_writable, write_atomically
@@ -44,15 +46,13 @@ def save(folder: Path, images_seen: int, objects: Mapping[str, Stateful]) -> Non
     data = safetensors.torch.save(tensors, metadata={"state": json.dumps(tree)})
     path = folder / f"{images_seen:012d}.safetensors"
     note = {"images_seen": images_seen, "sha256": hashlib.sha256(data).hexdigest()}
-    try:
+    with writing(path):
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
         write_atomically(path.with_suffix(".json"), json.dumps(note).encode())
         for old in sorted(folder.glob("*.json"))[:-KEEP]:
             old.unlink()
             old.with_suffix(".safetensors").unlink(missing_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error.strerror}); free space or use --run-dir") from error
 
 
 def load(folder: Path, objects: Mapping[str, Stateful]) -> int:
@@ -132,7 +132,34 @@ def check(config: Settings, folder: Path) -> None:
 def claim(config: Settings, folder: Path) -> None:
     """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
     writable(folder)
-    write_atomically(folder / "config.toml", configuration.dump(config).encode())
+    path = folder / "config.toml"
+    with writing(path):
+        write_atomically(path, configuration.dump(config).encode())
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While entered, no other run can take ``folder`` (made if it is not there): CheckpointError tells it why."""
+    writable(folder)
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(files.alone(folder))
+        except BlockingIOError as error:
+            raise CheckpointError(
+                f"{folder}: expected a run folder that nobody writes, got one where a run goes on; wait for it or use "
+                "another --run-dir"
+            ) from error
+        yield
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While entered, an OSError means that ``path``, of a run folder, cannot be written: a CheckpointError says so."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"{path}: cannot be written ({reason}); free space or use --run-dir") from error
 
 
 def writable(folder: Path) -> None:

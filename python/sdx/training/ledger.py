@@ -7,6 +7,7 @@ itself is known by its place: see `sdx.training.sampling.numbers`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import struct
@@ -91,7 +92,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # of records that `write` could not write, and said so
+            self._file.close()
 
     def _unwritable(self, error: OSError) -> CheckpointError:
         return CheckpointError(f"{self._path}: cannot be written ({error.strerror}); free space or use --run-dir")

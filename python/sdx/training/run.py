@@ -200,7 +200,14 @@ def train(config: RunConfig, folder: Path) -> Summary:
 def _train(config: RunConfig, folder: Path) -> Summary:
     """See `train`; nothing in ``config`` is left to choose."""
     parts = build(config)
-    checkpoint.claim(config, folder)
+    with checkpoint.alone(folder):
+        checkpoint.check(config, folder)  # again, for another run may have begun and ended meanwhile
+        checkpoint.claim(config, folder)
+        return _learn(config, folder, parts)
+
+
+def _learn(config: RunConfig, folder: Path, parts: Parts) -> Summary:
+    """Train from what ``folder`` holds to the end, and finish."""
     objects = {f"student.{learner.name}": learner for learner in parts.learners} | {"sampler": parts.sampler}
     checkpoints = folder / "checkpoints"
     start = checkpoint.load(checkpoints, objects)
@@ -299,7 +306,8 @@ def _finish(config: RunConfig, folder: Path, parts: Parts, metrics: Metrics, see
         "skipped": parts.source.skipped,
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
     }
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2).encode())
+    with checkpoint.writing(path := folder / "summary.json"):
+        write_atomically(path, json.dumps(summary, indent=2).encode())
     metrics.write("end", seen, gap_closed=outcome.gap_closed)
     samples = sources.samples(parts.source, SAMPLES)
     return Summary(seen, seconds, parts.source.skipped, samples, outcome)

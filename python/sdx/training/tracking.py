@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from sdx.files import write_atomically
+from sdx.training.checkpoint import writing
 
 PLAIN_EVERY = 10.0
 """Seconds between lines where the output is no terminal."""
@@ -20,23 +22,33 @@ PLAIN_EVERY = 10.0
 class Metrics:
     """metrics.jsonl: an object a line, each with ``images_seen``.
 
-    A resumed run drops the lines that lie behind its checkpoint, so that every image is logged once.
+    A resumed run drops the lines that lie behind its checkpoint, so that every image is logged once, and those that are
+    damaged.
+
+    Raises CheckpointError where the file cannot be written.
     """
 
     def __init__(self, path: Path, images_seen: int) -> None:
-        if path.exists():
-            lines = [line for line in path.read_text().splitlines() if _seen(line) <= images_seen]
-            write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        with writing(path):
+            if path.exists():
+                lines = [line for line in _lines(path) if _seen(line) <= images_seen]
+                write_atomically(path, "".join(f"{line}\n" for line in lines).encode())
+            self._file = path.open("a", encoding="utf-8")
 
     def write(self, event: str, images_seen: int, **values: Any) -> None:
-        """Append one line at once to disk buffers, so that a killed run loses nothing that it said."""
-        self._file.write(json.dumps({"event": event, "images_seen": images_seen, **values}) + "\n")
-        self._file.flush()
+        """Append one line at once to disk buffers, so that a killed run loses nothing that it said.
+
+        Raises CheckpointError where it cannot be written.
+        """
+        with writing(self._path):
+            self._file.write(json.dumps({"event": event, "images_seen": images_seen, **values}) + "\n")
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # of a line that `write` could not write, and said so
+            self._file.close()
 
 
 class Silent(Metrics):
@@ -54,7 +66,7 @@ class Silent(Metrics):
 def read(path: Path) -> list[dict[str, Any]]:
     """Return the lines of a metrics.jsonl up to the first that is none, as a kill may cut the last one short."""
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in _lines(path):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -65,10 +77,16 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
 def _seen(line: str) -> float:
+    """Return the images seen at a line of metrics, infinity for what is none."""
     try:
-        return float(json.loads(line)["images_seen"])
-    except (ValueError, KeyError):
+        row = json.loads(line)
+        return float(row["images_seen"]) if "event" in row else float("inf")
+    except (ValueError, TypeError, KeyError, RecursionError):
         return float("inf")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -21,9 +22,10 @@ Storage = Literal["fp32", "fp16"]
 def write(path: Path, kind: str, version: int, meta: str, state: dict[str, Tensor]) -> str:
     """Write weights and metadata (JSON) so that ``path`` holds either the old file or all of the new one.
 
-    Returns the file's sha256; raises ArtefactError where it cannot be written.
+    The same weights and metadata make the same bytes. Returns the file's sha256; raises ArtefactError where it cannot
+    be written.
     """
-    data = to_bytes(state, {"format": kind, "version": str(version), "meta": meta})
+    data = _in_order(to_bytes(state, {"format": kind, "version": str(version), "meta": meta}))
     try:
         write_atomically(path, data)
     except OSError as error:
@@ -53,6 +55,16 @@ def read(path: Path, kind: str, version: int) -> tuple[str, dict[str, Tensor]]:
             f"{path}: expected format version {version}, got {header.get('version')}: use the sdx that wrote it"
         )
     return header.get("meta", ""), state
+
+
+def _in_order(data: bytes) -> bytes:
+    """Return a safetensors file with its metadata sorted by key: safetensors puts them in another order every time."""
+    start, length = 8, int.from_bytes(data[:8], "little")
+    header = json.loads(data[start : start + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # as the format has it, so that tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + data[start + length :]
 
 
 _SAID = {"sdx-model": "a model", "sdx-generator": "a generator"}

@@ -163,9 +163,14 @@ pub(crate) fn sort(scores: &mut [f64]) {
     }
 }
 
-/// Whole numbers from 1 to `all`, `count` of them or fewer, about evenly spread over their logarithms.
+/// Whole numbers from 1 to `all`, `count` of them or fewer, each once, about evenly spread over their logarithms.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // where a plot has its marks is no figure
 fn spread(all: usize, count: usize) -> impl Iterator<Item = usize> {
+    // From all ln(all) steps on they leave none out.
+    let count = count.min(all.saturating_mul(all.ilog2() as usize + 2).max(2));
     let step = (all as f64).ln() / (count - 1) as f64;
-    (0..count).map(move |i| ((step * i as f64).exp().round() as usize).clamp(1, all))
+    let mut last = 0;
+    (0..count)
+        .map(move |i| ((step * i as f64).exp().round() as usize).clamp(1, all))
+        .filter(move |k| std::mem::replace(&mut last, *k) != *k)
 }

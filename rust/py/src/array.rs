@@ -6,6 +6,8 @@ use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray, PyUntypedArray};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::error;
+
 /// An array of Python's that nobody may write to while it is looked at.
 pub struct Shaped<'py, T: Element, D: Dimension>(PyReadonlyArray<'py, T, D>);
 
@@ -16,7 +18,8 @@ pub type View<'py, T> = Shaped<'py, T, Ix1>;
 pub type Table<'py, T> = Shaped<'py, T, Ix2>;
 
 impl<'py, T: Element, D: Dimension> Shaped<'py, T, D> {
-    /// Look at an argument; `TypeError` for another type, dtype or dimension, `ValueError` for a strided array.
+    /// Look at an argument; `TypeError` for another type, dtype or dimension, `ValueError` for a strided array, `DataError`
+    /// for bools that are neither 0 nor 1.
     pub fn new(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<Self> {
         let Ok(array) = argument.extract::<PyReadonlyArray<'py, T, D>>() else {
             let expected = T::get_dtype(argument.py());
@@ -33,7 +36,23 @@ impl<'py, T: Element, D: Dimension> Shaped<'py, T, D> {
                 "expected `{name}` to be contiguous, got a strided array: pass numpy.ascontiguousarray({name})"
             )));
         }
+        let py = argument.py();
+        if T::get_dtype(py).is_equiv_to(&bool::get_dtype(py)) {
+            Self::check_bools(name, argument)?;
+        }
         Ok(Self(array))
+    }
+
+    /// Raise `DataError` for bools whose bytes are neither 0 nor 1: numpy makes them of other arrays and of files, and Rust
+    /// has no such value.
+    fn check_bools(name: &str, argument: &Bound<'py, PyAny>) -> PyResult<()> {
+        let bytes = argument.call_method1("view", ("u1",))?.extract::<PyReadonlyArray<'py, u8, D>>()?;
+        let is_sound = |part: &[u8]| part.iter().fold(0, |all, byte| all | byte) <= 1;
+        if bytes.as_slice()?.chunks(1 << 12).all(is_sound) {
+            return Ok(());
+        }
+        let message = format!("expected `{name}` as bools of bytes 0 and 1, got others: pass {name}.view(\"u1\") != 0");
+        Err(error::raise(argument.py(), "DataError", &message))
     }
 
     /// Return the elements themselves, not a copy.

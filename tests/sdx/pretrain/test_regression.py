@@ -18,6 +18,7 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from sdx import config as configuration
+from sdx import files
 from sdx.evaluation import frechet
 from sdx.networks.stylegan2 import normalise_z
 from sdx.pretrain import config as recipes
@@ -180,6 +181,15 @@ def test_another_configuration_does_not_resume(tmp_path: Path, pretrain: Callabl
     folder = tmp_path / "run"
     assert pretrain(*SMALL, "images=16", "--run-dir", str(folder)) == 0
     assert pretrain(*SMALL, "images=16", "seed=1", "--run-dir", str(folder)) == 1
+
+
+def test_a_second_run_in_a_folder_is_refused(
+    tmp_path: Path, pretrain: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with files.alone(tmp_path):
+        assert pretrain(*SMALL, "images=16", "--run-dir", str(tmp_path)) == 1
+    assert "got one where a run goes on" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_generator_to_start_from(tmp_path: Path, pretrain: Callable[..., int]) -> None:

@@ -1,6 +1,7 @@
 """A folder or zip of faces: hostile files are named and skipped, and every image is seen once an epoch."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -122,3 +123,30 @@ def test_no_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="at least two"):
         _source(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link to nothing", "pipe", "device"])
+def test_a_name_that_leads_to_no_file_is_skipped(tmp_path: Path, kind: str) -> None:
+    faces = _faces(tmp_path / "faces")
+    odd = faces / "odd.png"
+    if kind == "folder":
+        odd.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("/dev/zero" if kind == "device" else tmp_path / "nowhere")
+    source = _source(faces)
+    _levels(source, 0, 2 * COUNT)
+    source.draw(torch.arange(HELD_OUT, HELD_OUT + COUNT))
+    assert source.skipped == ["odd.png"]
+    refusing = _source(faces, "refuse")
+    everything = torch.cat([torch.arange(2 * COUNT), torch.arange(HELD_OUT, HELD_OUT + COUNT)])
+    with pytest.raises(DataError, match=r"^faces/odd\.png: expected a (readable )?file, got .*; remove it or set"):
+        refusing.draw(everything)
+
+
+def test_the_current_folder_has_a_name_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (faces := _faces(tmp_path / "faces")).joinpath("inner").mkdir()
+    for here, path in ((faces, "."), (faces, "./"), (faces / "inner", "..")):
+        monkeypatch.chdir(here)
+        assert FolderSource(path, "aligned", 16, "skip", Philox(0)).name == "faces"

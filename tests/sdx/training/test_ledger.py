@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,16 @@ def test_a_disk_that_is_full_is_one_line(tmp_path: Path, monkeypatch: pytest.Mon
     book.close()
     with pytest.raises(CheckpointError, match="cannot be written"):
         Ledger(tmp_path / "absent", 0)
+
+
+def test_a_disk_that_fills_up_between_batches_is_one_line(
+    tmp_path: Path, full_disk: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    book = Ledger(tmp_path, 0)
+    with full_disk(100):
+        with pytest.raises(CheckpointError, match=r"lineage\.bin: cannot be written \(File too large\)"):
+            book.write(torch.arange(8), torch.zeros(8), torch.zeros(8))
+        book.close()
 
 
 @given(data=st.binary(max_size=80))

@@ -57,6 +57,14 @@ def _edit_meta(header: dict[str, str], **changes: object) -> None:
     header["meta"] = json.dumps(json.loads(header["meta"]) | changes)
 
 
+def test_the_same_network_is_the_same_file(tmp_path: Path, good: bytes) -> None:
+    for _ in range(16):  # by chance the order of three keys would be the same each time once in 6 ** 16
+        assert save(tmp_path / "again.safetensors", _artefact()) == hashlib.sha256(good).hexdigest()
+    named = _artefact(name="ä name \u2028 \U0001f600 of its own")
+    save(tmp_path / "named.safetensors", named)
+    assert load(tmp_path / "named.safetensors").meta.name == named.meta.name
+
+
 def test_round_trip_gives_the_same_bits(tmp_path: Path) -> None:
     chain = (Origin(role="teacher", name="t", licence="GPL-3.0", sha256="ab", data="synthetic"),)
     before = _artefact(provenance=chain, scores={"sim-easy": 0.9}, training="by hand")
