@@ -134,13 +134,14 @@ TABLE = (
     Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=8, stages=2),
     *(
         Row(
-            "prototype_loss_backward_kernel",
+            kernel,
             {"BLOCK_M": block, "BLOCK_N": 32, "BLOCK_K": depth, "COLUMNS": columns},
             warps=8,
             stages=stages,
             bits=bits,
             size=columns // 2 + 1 if columns > 128 else 0,
         )
+        for kernel in ("prototype_loss_backward_kernel", "prototype_loss_bank_kernel")
         for bits, block, depth, stages in ((16, 64, 64, 2), (64, 32, 16, 1))
         for columns in (512, 256, 128)
     ),
