@@ -74,8 +74,7 @@ def prototype_loss_bank_kernel(
         else:
             label = tl.load(labels + row, mask=inside, other=-1)
             p -= tl.where(prototype[:, None] == label[None, :], 1.0, 0.0)
-        # What p is of a row that is not there does not matter: its values are zeros.
-        p *= LIFT
+        p = tl.where(mask, p, 0.0) * LIFT
         at = (row * student_n)[:, None] + column[None, :]
         s = tl.load(student + at, mask=inside[:, None] & present[None, :], other=0.0).to(DTYPE)
         total = tl.dot(p.to(DTYPE), s, total, input_precision="ieee")
