@@ -134,16 +134,29 @@ TABLE = (
     Row("prototype_loss_kernel", {"BLOCK_M": 64, "BLOCK_N": 64, "BLOCK_K": 16}, warps=8, stages=2),
     *(
         Row(
-            kernel,
+            "prototype_loss_backward_kernel",
             {"BLOCK_M": block, "BLOCK_N": 32, "BLOCK_K": depth, "COLUMNS": columns},
             warps=8,
             stages=stages,
             bits=bits,
             size=columns // 2 + 1 if columns > 128 else 0,
         )
-        for kernel in ("prototype_loss_backward_kernel", "prototype_loss_bank_kernel")
         for bits, block, depth, stages in ((16, 64, 64, 2), (64, 32, 16, 1))
         for columns in (512, 256, 128)
+    ),
+    # Prototypes by rows, likewise: 64 rows of a half format at once, beside which 512 columns do not fit the registers.
+    *(
+        Row(
+            "prototype_loss_bank_kernel",
+            {"BLOCK_M": block, "BLOCK_N": block, "BLOCK_K": depth, "COLUMNS": columns},
+            warps=8,
+            stages=stages,
+            bits=bits,
+            size=columns // 2 + 1 if columns > 128 else 0,
+        )
+        for bits, block, depth, stages, widest in ((16, 64, 64, 3, 256), (64, 32, 16, 1, 512))
+        for columns in (512, 256, 128)
+        if columns <= widest
     ),
     Row("prototype_loss_merge_kernel", {"BLOCK": 32}),
     Row("prototype_loss_merge_gradient_kernel", {"BLOCK": 1024}),

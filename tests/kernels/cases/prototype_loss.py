@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from cases import Case, normal
 from sdx_kernels import prototype_loss
+from sdx_kernels.prototype_loss import autograd
 
 FORWARD = {"prototype_loss_kernel": 1, "prototype_loss_merge_kernel": 1}
 BACKWARD = {"prototype_loss_backward_kernel": 1, "prototype_loss_merge_gradient_kernel": 1}
@@ -125,15 +126,22 @@ CASES = [
 ]
 
 
-def _compiled(dtype: torch.dtype, d: int, count: int, labelled: bool = False, learns: bool = False) -> None:
+def _compiled(dtype: torch.dtype, d: int, count: int, labelled: bool = False) -> None:
     student, bank = torch.zeros(128, d, dtype=dtype, requires_grad=True), torch.zeros(count, d, dtype=dtype)
-    bank.requires_grad_(learns)
     if labelled:
         loss, _ = prototype_loss(student, bank, labels=torch.zeros(128, dtype=torch.int64), impl="triton")
     else:
         teacher, other = torch.zeros(128, 512, dtype=dtype), torch.zeros(count, 512, dtype=dtype)
         loss, _ = prototype_loss(student, bank, teacher=teacher, teacher_bank=other, impl="triton")
-    torch.autograd.grad(loss, (student, bank) if learns else student)
+    torch.autograd.grad(loss, student)
+
+
+def _bank_compiled(dtype: torch.dtype, n: int, count: int, d: int, labelled: bool = False) -> None:
+    student, bank = torch.zeros(n, d, dtype=dtype), torch.zeros(count, d, dtype=dtype)
+    teacher = None if labelled else torch.zeros(n, 512, dtype=dtype)
+    other = None if labelled else torch.zeros(count, 512, dtype=dtype)
+    labels = torch.zeros(n, dtype=torch.int64) if labelled else None
+    autograd.bank_grad(torch.ones(()), student, bank, teacher, other, labels, torch.zeros(2, n), 16.0)
 
 
 COMPILED = [
@@ -142,11 +150,14 @@ COMPILED = [
     ("prototype_loss, D=256", lambda dtype: _compiled(dtype, 256, 16384)),
     ("prototype_loss, D=1024", lambda dtype: _compiled(dtype, 1024, 16384)),
     ("prototype_loss, labels", lambda dtype: _compiled(dtype, 512, 65536, True)),
+    # One tile of rows, a few, and many; with a merge where prototypes are few.
     *(
-        (f"prototype_loss, bank, D={d}", partial(_compiled, d=d, count=count, learns=True))
-        for d, count in ((512, 65536), (128, 16384), (256, 16384), (1024, 16384))
+        (f"prototype_loss, bank, {n} x {count} x {d}", partial(_bank_compiled, n=n, count=count, d=d))
+        for n, count, d in (
+            *((128, 65536, d) for d in (128, 256, 512, 1024)),
+            *((n, count, 512) for n, count in ((8, 65536), (4096, 65536), (128, 1000), (4096, 1000))),
+        )
     ),
-    ("prototype_loss, bank, labels", lambda dtype: _compiled(dtype, 512, 65536, True, True)),
-    ("prototype_loss, bank of few", lambda dtype: _compiled(dtype, 512, 1000, False, True)),
+    ("prototype_loss, bank, labels", partial(_bank_compiled, n=128, count=65536, d=512, labelled=True)),
 ]
 """Calls at the sizes of a distillation, for the compile gate."""
