@@ -105,15 +105,17 @@ def _embedding_loss(sizes: Sizes) -> Workload:
     )
 
 
-def _both_passes(op: str, loss: Callable[..., Any], sides: list[Tensor], oracle: list[Tensor], price: Cost) -> Workload:
-    """Return the gradient of a loss's sum over rows, to the first of ``sides``; ``oracle`` has some of the rows."""
+def _both_passes(
+    op: str, loss: Callable[..., Any], sides: list[Tensor], oracle: list[Tensor], price: Cost, to: int = 0
+) -> Workload:
+    """Return the gradient of a loss's sum over rows, to one of ``sides``; ``oracle`` has some of the rows."""
     fast = compiled(loss)
 
     def gradient(loss: Callable[..., Any], impl: Any, sides: list[Tensor]) -> Tensor:
         with torch.enable_grad():
-            student = sides[0].detach().requires_grad_()
-            total = loss(impl, student, *sides[1:]) * len(student)
-            (found,) = torch.autograd.grad(total, student)
+            given = [side.detach().requires_grad_(number == to) for number, side in enumerate(sides)]
+            total = loss(impl, *given) * len(given[0])
+            (found,) = torch.autograd.grad(total, given[to])
         return found
 
     peers: dict[str, Call] = {
@@ -170,11 +172,9 @@ def _divergence(impl: Any, student: Tensor, bank: Tensor, teacher: Tensor, teach
     return prototype_loss(student, bank, teacher=teacher, teacher_bank=teacher_bank, scale=16.0, impl=impl)
 
 
-def _prototype_cost(sizes: Sizes, sides: list[Tensor], *, gradient: bool = False) -> Cost:
-    return cost(
-        "prototype_loss", tuple(sides[0].shape), sizes.dtype, prototypes=sizes.prototypes, teacher=512,
-        gradient=gradient,
-    )  # fmt: skip
+def _prototype_cost(sizes: Sizes, sides: list[Tensor], **of: bool) -> Cost:
+    shape = tuple(sides[0].shape)
+    return cost("prototype_loss", shape, sizes.dtype, prototypes=sizes.prototypes, teacher=512, **of)
 
 
 def _prototype_loss(sizes: Sizes) -> Workload:
@@ -188,14 +188,15 @@ def _prototype_loss(sizes: Sizes) -> Workload:
     )
 
 
-def _prototype_loss_both(sizes: Sizes) -> Workload:
+def _prototype_loss_both(sizes: Sizes, to_bank: bool) -> Workload:
     sides = _banks(sizes)
 
     def loss(impl: Any, *sides: Tensor) -> Any:
         return _divergence(impl, *sides)[0]
 
-    price = _prototype_cost(sizes, sides) + _prototype_cost(sizes, sides, gradient=True)
-    return _both_passes("prototype_loss", loss, sides, sides, price)
+    of = {"bank_gradient" if to_bank else "gradient": True}
+    price = _prototype_cost(sizes, sides) + _prototype_cost(sizes, sides, **of)
+    return _both_passes("prototype_loss", loss, sides, sides, price, int(to_bank))
 
 
 WORKLOADS: dict[str, Callable[[Sizes], Workload]] = {
@@ -209,6 +210,7 @@ WORKLOADS: dict[str, Callable[[Sizes], Workload]] = {
     "embedding_loss, both passes": _embedding_loss_both,
     "embedding_loss_gradient": _embedding_loss_gradient,
     "prototype_loss": _prototype_loss,
-    "prototype_loss, both passes": _prototype_loss_both,
+    "prototype_loss, both passes": partial(_prototype_loss_both, to_bank=False),
+    "prototype_loss, both passes to the bank": partial(_prototype_loss_both, to_bank=True),
 }
 """What makes each workload; nothing touches a device before it is called."""

@@ -144,6 +144,26 @@ TABLE = (
         for bits, block, depth, stages in ((16, 64, 64, 2), (64, 32, 16, 1))
         for columns in (512, 256, 128)
     ),
+    # Prototypes by rows, likewise: 64 rows of a half format at once, beside which 512 columns would not fit the
+    # registers, nor 64 prototypes those of an A100.
+    *(
+        Row(
+            "prototype_loss_bank_kernel",
+            {"BLOCK_M": block, "BLOCK_N": rows, "BLOCK_K": depth, "COLUMNS": columns},
+            warps=8,
+            stages=stages,
+            arch=arch,
+            bits=bits,
+            size=columns // 2 + 1 if columns > 128 else 0,
+        )
+        for arch, bits, block, rows, depth, stages, widest in (
+            (90, 16, 64, 64, 64, 3, 256),
+            (80, 16, 32, 64, 64, 3, 256),
+            (80, 64, 32, 32, 16, 1, 512),
+        )
+        for columns in (512, 256, 128)
+        if columns <= widest
+    ),
     Row("prototype_loss_merge_kernel", {"BLOCK": 32}),
     Row("prototype_loss_merge_gradient_kernel", {"BLOCK": 1024}),
 )

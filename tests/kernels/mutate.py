@@ -27,7 +27,7 @@ _TESTS = {
         "test_modulated_conv2d_triton.py",
     ),
     "embedding_loss": ("test_evidence.py", "test_addresses.py", "test_embedding_loss_triton.py"),
-    "prototype_loss": ("test_evidence.py", "test_prototype_loss_triton.py"),
+    "prototype_loss": ("test_evidence.py", "test_addresses.py", "test_prototype_loss_triton.py"),
     "channelwise": ("test_evidence.py", "test_addresses.py", "test_channelwise.py"),
 }
 
@@ -210,6 +210,24 @@ FAULTS = [
         ("absent prototypes count", "tl.where(known[None, :], tl.exp(below), 0.0)", "tl.exp(below)"),
         ("lift left in", "factor / LIFT * gradient", "factor * gradient"),
         ("split beyond the bank", "lane < tl.where(split < splits, left, 0)", "lane < left"),
+    ),
+    *_faults(
+        "prototype_loss",
+        "bank_kernel.py",
+        ("rows of a split's first tile alone", "split * TILES + tile", "split * TILES"),
+        ("normaliser of the other side", "normalisers + rows + row", "normalisers + row"),
+        ("row by the bank's stride", "(row * student_n)[:, None]", "(row * bank_n)[:, None]"),
+        ("label of another prototype", "prototype[:, None] == label", "prototype[:, None] + 1 == label"),
+        ("values of absent rows", "mask=inside[:, None] & present[None, :]", "mask=present[None, :]"),
+        ("lift left in", "factor / LIFT", "factor"),
+        ("upstream skipped where nothing is merged", "share * tl.load(upstream).to(tl.float32)", "share"),
+        ("32-bit offset of a prototype", "tl.program_id(0).to(tl.int64) * BLOCK_M", "tl.program_id(0) * BLOCK_M"),
+        ("32-bit offset of a row", "split = tl.program_id(1).to(tl.int64)", "split = tl.program_id(1)"),
+    ),
+    *_faults(
+        "prototype_loss",
+        "autograd.py",
+        ("small probabilities not lifted", "_LIFT = 32768.0", "_LIFT = 1.0"),
     ),
     *_faults(
         "channelwise",

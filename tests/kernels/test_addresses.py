@@ -18,6 +18,7 @@ from sdx_kernels.crop_resize import autograd as crops
 from sdx_kernels.embedding_loss import autograd as losses
 from sdx_kernels.modulated_conv2d import fused
 from sdx_kernels.noise import drawn
+from sdx_kernels.prototype_loss import autograd as banks
 
 pytestmark = pytest.mark.usefixtures("_lazy_memory")
 _NO_RESERVE = 0x4000  # of Linux; Python 3.11 has no name for it
@@ -129,6 +130,32 @@ def test_losses_beyond_31_bits(both_passes: bool) -> None:
     expected = embedding_loss_gradient(student[-4:].float(), teacher[-4:].float(), cosine=0.5, scale=4.0)[2]
     assert bool((got[-1] != 0).any())
     torch.testing.assert_close(got[-1].float(), expected[-1], rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("beyond", ["bank", "batch"])
+def test_the_gradient_at_a_bank_beyond_31_bits(beyond: str) -> None:
+    d, factor = 64, 4.0
+    rows, count = (5, 2**25 + 65) if beyond == "bank" else (65, 5)
+    if beyond == "bank":
+        student, bank = torch.randn(rows, d).half() / 8, _lazy((count, d), torch.float16)
+    else:  # the batch is split, and the last split has its last row
+        student, bank = _lazy((rows, 2**26), torch.float16)[:, -d:], torch.randn(count, d).half() / 8
+    assert max((x.shape[0] - 1) * x.stride(0) for x in (student, bank)) > 2**31
+    last_rows, last = student[-5:], bank[-5:]
+    last_rows.copy_(torch.randn(5, d) / 8)
+    last.copy_(torch.randn(5, d) / 8)
+    labels = torch.zeros(rows, dtype=torch.int64)
+    labels[-1] = count - 1
+    normalisers = torch.full((1, rows), 3.0)
+    with _last_program():
+        got = banks.bank_grad(torch.tensor(float(rows)), student, bank, None, None, labels, normalisers, factor)
+    # The normalisers are given, so neither what other programs leave nor the rest of the bank counts.
+    p = (factor * last[-1].float() @ last_rows.float().T - 3.0).exp()
+    p[-1] -= 1.0
+    own = last_rows if beyond == "bank" else student[-1:]
+    expected = factor * p[-len(own) :] @ own.float()
+    assert bool((got[-1] != 0).any())
+    torch.testing.assert_close(got[-1].float(), expected, rtol=2e-3, atol=2e-3)
 
 
 def test_the_transpose_of_a_crop_beyond_31_bits() -> None:

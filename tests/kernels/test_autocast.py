@@ -151,14 +151,14 @@ def test_a_softmax_loss_is_in_float32_whatever_it_is_given(
     student, bank = _normal(5, 16, dtype=FORMATS[formats[0]]), _normal(7, 16, dtype=FORMATS[formats[1]])
     side = {"labels": torch.arange(5)} if labelled else {"teacher": _normal(5, 17), "teacher_bank": _normal(7, 17)}
 
-    def call(student: Tensor) -> Tensor:
+    def call(student: Tensor, bank: Tensor) -> Tensor:
         return prototype_loss(student, bank, scale=2.0, impl=impl, **side)[0]
 
-    wanted = _gradients(call, student)
+    wanted = _gradients(call, student, bank)
     with torch.autocast("cpu", half):
-        got = _gradients(call, student)
+        got = _gradients(call, student, bank)
     _same(got, wanted)
-    assert [each.dtype for each in got] == [torch.float32, student.dtype]
+    assert [each.dtype for each in got] == [torch.float32, student.dtype, bank.dtype]
 
 
 KEEPING: dict[str, Callable[..., Tensor]] = {

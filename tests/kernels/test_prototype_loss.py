@@ -37,23 +37,25 @@ def test_agrees_with_loops(n: int, k: int, d: int, e: int, dtype: torch.dtype) -
 @Impl
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
 def test_labels_are_those_of_torch(impl: str, dtype: torch.dtype) -> None:
-    student, bank = unit(9, 20, grad=True), unit(33, 20)
+    sides = unit(9, 20, grad=True), unit(33, 20, grad=True)
     labels = torch.randint(0, 33, (9,))
-    loss, per_row = prototype_loss(student, bank, labels=labels.to(dtype), scale=30.0, impl=impl)
-    exact = student.detach().double().requires_grad_()
-    expected = cross_entropy(30.0 * exact @ bank.double().T, labels, reduction="none")
+    loss, per_row = prototype_loss(*sides, labels=labels.to(dtype), scale=30.0, impl=impl)
+    student, bank = exact = tuple(side.detach().double().requires_grad_() for side in sides)
+    expected = cross_entropy(30.0 * student @ bank.T, labels, reduction="none")
     tolerances.check("prototype_loss", per_row, expected.detach())
-    (got,) = torch.autograd.grad(loss, student)
-    torch.testing.assert_close(got.double(), torch.autograd.grad(expected.mean(), exact)[0], rtol=2e-5, atol=1e-6)
+    for got, wanted in zip(
+        *(torch.autograd.grad(*of) for of in ((loss, sides), (expected.mean(), exact))), strict=True
+    ):
+        torch.testing.assert_close(got.double(), wanted, rtol=2e-5, atol=1e-6)
 
 
 @Impl
 def test_a_divergence_of_a_side_with_itself_is_nothing(impl: str) -> None:
-    student, bank = unit(6, 24, grad=True), unit(90, 24)
+    student, bank = unit(6, 24, grad=True), unit(90, 24, grad=True)
     loss, per_row = prototype_loss(student, bank, teacher=student, teacher_bank=bank, impl=impl)
     torch.testing.assert_close(per_row, torch.zeros(6), rtol=0, atol=2e-6)
-    (gradient,) = torch.autograd.grad(loss, student)
-    torch.testing.assert_close(gradient, torch.zeros(6, 24), rtol=0, atol=1e-5)
+    for gradient in torch.autograd.grad(loss, (student, bank)):
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), rtol=0, atol=1e-5)
 
 
 @Impl
@@ -99,6 +101,7 @@ def test_the_teachers_side_is_frozen_and_rows_are_detached(impl: str) -> None:
 @Impl
 def test_large_logits_do_not_overflow(impl: str) -> None:
     sides = four(5, 300, 16, 16)
+    sides[1].requires_grad_()
     for scale in (1e4, 1e30, -1e30):
         loss, per_row = against(sides, scale=scale, impl=impl)
         labelled, of_label = prototype_loss(*sides[:2], labels=torch.arange(5), scale=scale, impl=impl)
@@ -106,7 +109,7 @@ def test_large_logits_do_not_overflow(impl: str) -> None:
         torch.testing.assert_close(per_row.double(), exact_rows, rtol=1e-5, atol=0)
         assert bool(torch.isfinite(of_label).all())
         for result in (loss, labelled):
-            assert bool(torch.isfinite(torch.autograd.grad(result, sides[0])[0]).all())
+            assert all(bool(torch.isfinite(x).all()) for x in torch.autograd.grad(result, sides[:2]))
         assert exact.item() > 1e2
 
 
@@ -145,9 +148,38 @@ def test_a_label_that_is_none_makes_its_row_nan(impl: str, wrong: int) -> None:
 
 
 @Impl
+@pytest.mark.parametrize("where", ["student", "student_bank", "teacher", "teacher_bank", "label"])
+def test_nan_of_one_row_is_in_all_of_the_banks_gradient(impl: str, where: str) -> None:
+    options = dict(zip(("student", "student_bank", "teacher", "teacher_bank"), four(35, 40, 8, 8), strict=True))
+    if where == "label":
+        options = {"student": options["student"], "student_bank": options["student_bank"]}
+        options["labels"] = torch.arange(35)
+        options["labels"][33] = 40
+    else:
+        with torch.no_grad():
+            options[where][33, 2] = float("nan")
+    bank = options["student_bank"].requires_grad_()
+    loss, _ = prototype_loss(**options, impl=impl)  # type: ignore[arg-type]
+    assert bool(torch.autograd.grad(loss, bank)[0].isnan().all())
+
+
+@Impl
+@pytest.mark.filterwarnings("ignore:invalid value encountered in matmul:RuntimeWarning")  # of rows beyond the batch
+def test_a_prototype_that_is_impossible_learns_nothing(impl: str) -> None:
+    student, bank = unit(5, 8, grad=True), unit(40, 8, grad=True)
+    with torch.no_grad():
+        student[:, 3] = student[:, 3].abs() + 0.1
+        bank[7, 3] = -math.inf
+    loss, _ = prototype_loss(student, bank, labels=torch.arange(5), impl=impl)
+    (gradient,) = torch.autograd.grad(loss, bank)
+    assert gradient[7].tolist() == [0.0] * 8
+    assert bool(torch.isfinite(gradient).all())
+
+
+@Impl
 @pytest.mark.parametrize("labelled", [False, True])
 def test_an_empty_batch_costs_nothing(impl: str, labelled: bool) -> None:
-    student, bank = torch.zeros(0, 4, requires_grad=True), unit(7, 4)
+    student, bank = torch.zeros(0, 4, requires_grad=True), unit(7, 4, grad=True)
     labels = torch.zeros(0, dtype=torch.int64)
     options = {"labels": labels} if labelled else {"teacher": torch.zeros(0, 5), "teacher_bank": unit(7, 5)}
     with record() as recording:
@@ -158,6 +190,8 @@ def test_an_empty_batch_costs_nothing(impl: str, labelled: bool) -> None:
     assert per_row.shape == (0,)
     assert student.grad is not None
     assert student.grad.shape == (0, 4)
+    assert bank.grad is not None
+    assert torch.equal(bank.grad, torch.zeros(7, 4))
 
 
 @Impl
@@ -165,11 +199,10 @@ def test_one_prototype_and_no_dimension(impl: str) -> None:
     loss, per_row = prototype_loss(unit(3, 4), unit(1, 4), labels=torch.zeros(3).long(), impl=impl)
     assert loss.item() == 0.0
     assert per_row.tolist() == [0.0] * 3
-    student = torch.zeros(2, 0, requires_grad=True)
-    loss, _ = prototype_loss(student, torch.zeros(8, 0), labels=torch.zeros(2).long(), impl=impl)
+    student, bank = torch.zeros(2, 0, requires_grad=True), torch.zeros(8, 0, requires_grad=True)
+    loss, _ = prototype_loss(student, bank, labels=torch.zeros(2).long(), impl=impl)
     assert loss.item() == pytest.approx(math.log(8))
-    loss.backward()
-    assert student.grad is not None
+    assert [list(x.shape) for x in torch.autograd.grad(loss, (student, bank))] == [[2, 0], [8, 0]]
 
 
 S, B, L = torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(2, dtype=torch.int64)

@@ -34,8 +34,8 @@ def prototype_loss(
     Args:
         student: float16, bfloat16, float32 or float64 [B, D]; gradients flow to it. The other arguments may have other
             dtypes. Autocast changes none: products are summed, and the softmax is computed, in float32 or better.
-        student_bank: likewise [K, D], K at least 1. Gradients flow to it in the reference alone: with one that requires
-            a gradient "auto" falls back to the reference (see `sdx_kernels.backend`), and "triton" raises.
+        student_bank: likewise [K, D], K at least 1; gradients flow to it, too. NaN in a row of the batch, by a value or
+            by its label, makes all of the bank's gradient NaN.
         teacher: likewise [B, E], frozen; E may differ from D. None with labels.
         teacher_bank: likewise [K, E], frozen; its prototype k is the student bank's.
         labels: int64 or int32 [B] in [0, K); another label makes its row NaN. None with a teacher.
@@ -85,14 +85,6 @@ def prototype_loss(
     if temperature <= 0:
         raise dispatch.KernelError(f"{op}: expected temperature > 0, got {temperature}")
     factor = arguments.number(op, "scale / temperature", scale / temperature)
-    if triton and student_bank.requires_grad and torch.is_grad_enabled():
-        if impl == "triton":
-            raise dispatch.KernelError(
-                f"{op}: expected student_bank without a gradient for impl='triton', got one that requires it; "
-                "use impl='auto'"
-            )
-        dispatch.fall_back("a bank of prototypes that requires a gradient")
-        triton = False
     if triton:
         loss, per_row, _ = forward(student, student_bank, teacher, teacher_bank, labels, factor)
     else:

@@ -1,6 +1,6 @@
-"""prototype_loss as registered torch ops: the Triton kernels, what they look like to a tracer, and the derivative.
+"""prototype_loss as registered torch ops: the Triton kernels, what they look like to a tracer, and the derivatives.
 
-Kept for the derivative: one number a row and side. There is no second derivative here: `impl="reference"` has it.
+Kept for the derivatives: one number a row and side. There is no second derivative here: `impl="reference"` has it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def forward(
     per_row, normalisers = _results(student, teacher)
     if not n:
         return per_row.sum(), per_row, normalisers
-    cut = _cut("prototype_loss_kernel", student, bank, teacher_bank)
+    cut = _cut("prototype_loss_kernel", student, bank, teacher_bank, own=n, other=count)
     fields = 3 if teacher is None else 5
     partial = torch.empty((fields, cut.splits, n), dtype=torch.float32, device=student.device)
     tensors, sizes, constants = _arguments(student, bank, teacher, teacher_bank, labels, cut)
@@ -78,13 +78,13 @@ def grad(
     factor: float,
 ) -> Tensor:
     """Return the gradient [B, D] at the student."""
-    from sdx_kernels.prototype_loss.kernel import prototype_loss_backward_kernel, prototype_loss_merge_gradient_kernel
+    from sdx_kernels.prototype_loss.kernel import prototype_loss_backward_kernel
 
     n, d = student.shape
     result = torch.empty(student.shape, dtype=student.dtype, device=student.device)
     if not result.numel():
         return result
-    cut = _cut("prototype_loss_backward_kernel", student, bank, teacher_bank)
+    cut = _cut("prototype_loss_backward_kernel", student, bank, teacher_bank, own=n, other=len(bank))
     partial = torch.empty((cut.splits, n, d), dtype=torch.float32, device=student.device)
     tensors, sizes, constants = _arguments(student, bank, teacher, teacher_bank, labels, cut)
     launch.launch(
@@ -96,30 +96,82 @@ def grad(
         *sizes,
         factor,
         row=cut.row,
-        LIFT=_LIFT if student.dtype == bank.dtype == torch.float16 else 1.0,
+        LIFT=_lift(student, bank),
         **constants,
     )
-    merge = launch.config(
-        "prototype_loss_merge_gradient_kernel", size=n * d, bits=32, arch=launch.arch_of(student.device)
-    )
-    launch.launch(
-        prototype_loss_merge_gradient_kernel,
-        (-(-n * d // merge.blocks["BLOCK"]),),
-        partial,
-        upstream,
-        result,
-        n * d,
-        cut.splits,
-        1 / n,
-        row=merge,
-        SPLITS=_power(cut.splits),
-    )
+    _merge(partial, upstream, result, 1 / n)
     return result
 
 
-def _cut(kernel: str, student: Tensor, bank: Tensor, teacher_bank: Tensor | None) -> Plan:
+@torch.library.custom_op("sdx_kernels::prototype_loss_bank_grad", mutates_args=())
+def bank_grad(
+    upstream: Tensor,
+    student: Tensor,
+    bank: Tensor,
+    teacher: Tensor | None,
+    teacher_bank: Tensor | None,
+    labels: Tensor | None,
+    normalisers: Tensor,
+    factor: float,
+) -> Tensor:
+    """Return the gradient [K, D] at the student's bank, zeros of an empty batch."""
+    from sdx_kernels.prototype_loss.bank_kernel import prototype_loss_bank_kernel
+
+    n, (count, d) = len(student), bank.shape
+    if not n or not d:
+        return torch.zeros(bank.shape, dtype=bank.dtype, device=bank.device)
+    result = torch.empty(bank.shape, dtype=bank.dtype, device=bank.device)
+    cut = _cut("prototype_loss_bank_kernel", student, bank, teacher_bank, own=count, other=n)
+    whole = cut.splits == 1
+    partial = result if whole else torch.empty((cut.splits, count, d), dtype=torch.float32, device=bank.device)
+    tensors, sizes, constants = _arguments(student, bank, teacher, teacher_bank, labels, cut)
+    launch.launch(
+        prototype_loss_bank_kernel,
+        (cut.rows, cut.splits, -(-d // cut.row.blocks["COLUMNS"])),
+        *tensors,
+        normalisers,
+        upstream,
+        partial,
+        *sizes,
+        factor,
+        1 / n,
+        row=cut.row,
+        LIFT=_lift(student, bank),
+        WHOLE=whole,
+        **constants,
+    )
+    if not whole:
+        _merge(partial, upstream, result, 1 / n)
+    return result
+
+
+def _merge(partial: Tensor, upstream: Tensor, result: Tensor, share: float) -> None:
+    """Write ``share * upstream`` times the sum of the splits of a gradient, in the order of the splits."""
+    from sdx_kernels.prototype_loss.kernel import prototype_loss_merge_gradient_kernel
+
+    splits, size = len(partial), result.numel()
+    row = launch.config("prototype_loss_merge_gradient_kernel", size=size, bits=32, arch=launch.arch_of(result.device))
+    launch.launch(
+        prototype_loss_merge_gradient_kernel,
+        (-(-size // row.blocks["BLOCK"]),),
+        partial,
+        upstream,
+        result,
+        size,
+        splits,
+        share,
+        row=row,
+        SPLITS=_power(splits),
+    )
+
+
+def _cut(kernel: str, student: Tensor, bank: Tensor, teacher_bank: Tensor | None, *, own: int, other: int) -> Plan:
     bits = 8 * max(t.element_size() for t in (student, bank, teacher_bank) if t is not None)
-    return plan(kernel, len(student), student.shape[1], len(bank), bits=bits, arch=launch.arch_of(student.device))
+    return plan(kernel, own, student.shape[1], other, bits=bits, arch=launch.arch_of(student.device))
+
+
+def _lift(student: Tensor, bank: Tensor) -> float:
+    return _LIFT if student.dtype == bank.dtype == torch.float16 else 1.0
 
 
 def _arguments(
@@ -130,7 +182,7 @@ def _arguments(
     labels: Tensor | None,
     cut: Plan,
 ) -> tuple[list[Tensor | None], list[int], dict[str, Any]]:
-    """Return the tensors, the sizes and strides, and the constants that both large kernels take."""
+    """Return the tensors, the sizes and strides, and the constants that the large kernels take."""
     sides = [None if t is None else layout.rows_together(t) for t in (student, bank, teacher, teacher_bank)]
     d, other_d = student.shape[1], 0 if teacher is None else teacher.shape[1]
     strides = [0 if t is None else t.stride(0) for t in sides]
@@ -187,6 +239,11 @@ def _(upstream: Tensor, student: Tensor, *_: Any) -> Tensor:
     return torch.empty(student.shape, dtype=student.dtype, device=student.device)
 
 
+@bank_grad.register_fake
+def _(upstream: Tensor, student: Tensor, bank: Tensor, *_: Any) -> Tensor:
+    return torch.empty(bank.shape, dtype=bank.dtype, device=bank.device)
+
+
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.factor = inputs
     _, per_row, normalisers = output
@@ -195,10 +252,15 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 
 
 def _backward(ctx: Any, upstream: Tensor, *_: Any) -> tuple[Any, ...]:
-    return grad(upstream, *ctx.saved_tensors, ctx.factor), None, None, None, None, None
+    to_student, to_bank = (
+        gradient(upstream, *ctx.saved_tensors, ctx.factor) if needed else None
+        for gradient, needed in zip((grad, bank_grad), ctx.needs_input_grad[:2], strict=True)
+    )
+    return to_student, to_bank, None, None, None, None
 
 
 # There is no rule for autocast: its float32 would take the product out of the matrix units, and gain nothing, for sums
 # and softmax are in float32 either way. Autocast's own format, which torch's product would have, rounds the logits.
 forward.register_autograd(_backward, setup_context=_save)
 refuse_second(grad, "prototype_loss")
+refuse_second(bank_grad, "prototype_loss")

@@ -16,6 +16,7 @@ def cost(
     prototypes: int,
     teacher: int | None = None,
     gradient: bool = False,
+    bank_gradient: bool = False,
     arch: int = 80,
 ) -> Cost:
     """Return the cost of a pass for embeddings [B, D] and banks in the same number format.
@@ -28,13 +29,16 @@ def cost(
         dtype: of all embeddings and banks.
         prototypes: of the bank.
         teacher: dimension of the teacher's side; None = int64 labels.
-        gradient: of the backward pass alone, which computes the logits again.
+        gradient: of the backward pass to the student alone, which computes the logits again.
+        bank_gradient: likewise to the student's bank, whose blocks of prototypes read the rows again.
         arch: compute capability.
     """
     n, d = shape
     size, width = dtype.itemsize, d + (teacher or 0)
     if gradient:
-        return _backward(n, d, teacher, prototypes, size, arch)
+        return _backward("prototype_loss_backward_kernel", n, prototypes, d, teacher, size, arch)
+    if bank_gradient:
+        return _backward("prototype_loss_bank_kernel", n, prototypes, d, teacher, size, arch)
     if not n:
         return Cost(0, prototypes * width * size + 4, 0, 1)
     cut = plan("prototype_loss_kernel", n, d, prototypes, bits=8 * size, arch=arch)
@@ -50,19 +54,22 @@ def cost(
     )
 
 
-def _backward(n: int, d: int, teacher: int | None, prototypes: int, size: int, arch: int) -> Cost:
+def _backward(kernel: str, n: int, prototypes: int, d: int, teacher: int | None, size: int, arch: int) -> Cost:
     """Return the cost of the kernel that writes each split's gradient, and of the one that sums them."""
     if not n:
         return Cost(0, 0, 0, 0)
     width, of_row = d + (teacher or 0), 4 + 8 if teacher is None else 8  # normalisers, and a label
-    cut = plan("prototype_loss_backward_kernel", n, d, prototypes, bits=8 * size, arch=arch)
-    parts = -(-d // cut.row.blocks["COLUMNS"])
-    merge = launch.config("prototype_loss_merge_gradient_kernel", size=n * d, bits=32, arch=arch).blocks["BLOCK"]
-    read = parts * (cut.rows * prototypes * width * size + cut.splits * n * (width * size + of_row))
-    summed = 8 * cut.splits * n * d + 4 * -(-n * d // merge) + n * d * size
-    return Cost(
-        2 * n * prototypes * (parts * width + d),
-        (prototypes + n) * width * size + n * of_row + 4 + n * d * size,
-        read + summed,
-        2,
-    )
+    to_bank = kernel == "prototype_loss_bank_kernel"
+    own, other = (prototypes, n) if to_bank else (n, prototypes)
+    cut = plan(kernel, own, d, other, bits=8 * size, arch=arch)
+    parts, values = -(-d // cut.row.blocks["COLUMNS"]), own * d
+    times_own, times_other = parts * cut.splits, parts * cut.rows
+    times_rows, times_bank = (times_other, times_own) if to_bank else (times_own, times_other)
+    moved = times_rows * n * (width * size + of_row) + times_bank * prototypes * width * size
+    least = (prototypes + n) * width * size + n * of_row + 4 + values * size
+    flops = 2 * n * prototypes * (parts * width + d)
+    if to_bank and cut.splits == 1:  # the sum is the gradient
+        return Cost(flops, least, moved + 4 * times_other + values * size, 1)
+    merge = launch.config("prototype_loss_merge_gradient_kernel", size=values, bits=32, arch=arch).blocks["BLOCK"]
+    summed = 8 * cut.splits * values + 4 * -(-values // merge) + values * size
+    return Cost(flops, least, moved + summed, 2)

@@ -59,7 +59,7 @@ def prototype_loss_kernel(
     for tile in range(TILES):
         prototype = (split * TILES + tile) * BLOCK_N + tl.arange(0, BLOCK_N)
         known = prototype < count
-        z = factor * _products(
+        z = factor * products(
             student, bank, row, prototype, inside, known, d, student_n, bank_n, DTYPE, CHUNKS, BLOCK_M, BLOCK_N, BLOCK_K
         )  # fmt: skip
         new = tl.maximum(top, _largest(z, known))
@@ -68,7 +68,7 @@ def prototype_loss_kernel(
         total = total * tl.exp(fall) + tl.sum(tl.where(known[None, :], tl.exp(below), 0.0), 1)
         top = new
         if HAS_TEACHER:
-            z = factor * _products(
+            z = factor * products(
                 teacher, teacher_bank, row, prototype, inside, known, teacher_d, teacher_n, teacher_bank_n,
                 TEACHER_DTYPE, TEACHER_CHUNKS, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
@@ -188,12 +188,12 @@ def prototype_loss_backward_kernel(
         prototype = (split * TILES + tile) * BLOCK_N + tl.arange(0, BLOCK_N)
         known = prototype < count
         mask = inside[:, None] & known[None, :]
-        z = factor * _products(
+        z = factor * products(
             student, bank, row, prototype, inside, known, d, student_n, bank_n, DTYPE, CHUNKS, BLOCK_M, BLOCK_N, BLOCK_K
         )  # fmt: skip
         p = tl.exp(tl.where(mask, z - normaliser[:, None], 0.0))
         if HAS_TEACHER:
-            z = factor * _products(
+            z = factor * products(
                 teacher, teacher_bank, row, prototype, inside, known, teacher_d, teacher_n, teacher_bank_n,
                 TEACHER_DTYPE, TEACHER_CHUNKS, BLOCK_M, BLOCK_N, BLOCK_K,
             )  # fmt: skip
@@ -232,18 +232,18 @@ def _largest(z, known):
 
 
 @triton.jit
-def _products(
-    embedding, bank, row, prototype, inside, known, d, embedding_n, bank_n, DTYPE: tl.constexpr, CHUNKS: tl.constexpr,
+def products(
+    left, right, row, other, inside, known, d, left_n, right_n, DTYPE: tl.constexpr, CHUNKS: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
-    """Return the products of BLOCK_M embeddings with BLOCK_N prototypes; 0 where either is not there."""
-    embedding += (row * embedding_n)[:, None]
-    bank += (prototype.to(tl.int64) * bank_n)[None, :]
+    """Return the products of BLOCK_M rows of one matrix with BLOCK_N of the other; 0 where either is not there."""
+    left += (row * left_n)[:, None]
+    right += (other.to(tl.int64) * right_n)[None, :]
     z = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
     for chunk in range(CHUNKS):
         column = chunk * BLOCK_K + tl.arange(0, BLOCK_K)
         there = column < d
-        a = tl.load(embedding + column[None, :], mask=inside[:, None] & there[None, :], other=0.0).to(DTYPE)
-        b = tl.load(bank + column[:, None], mask=there[:, None] & known[None, :], other=0.0).to(DTYPE)
+        a = tl.load(left + column[None, :], mask=inside[:, None] & there[None, :], other=0.0).to(DTYPE)
+        b = tl.load(right + column[:, None], mask=there[:, None] & known[None, :], other=0.0).to(DTYPE)
         z = tl.dot(a, b, z, input_precision="ieee")
     return z

@@ -1,4 +1,4 @@
-"""How prototype_loss cuts a bank over the programs of a launch."""
+"""How prototype_loss cuts rows and bank over the programs of a launch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sdx_kernels import launch
 
 _PROGRAMS = 256  # about two for each multiprocessor of a large GPU
-_MOST_SPLITS = 64  # each leaves a gradient [B, D] in float32
+_MOST_SPLITS = 64  # each leaves a gradient in float32
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Plan:
 
     Args:
         row: of the launch table.
-        rows: blocks of rows.
-        splits: parts of the bank.
-        tiles: blocks of prototypes in each part, a power of two.
+        rows: blocks of what programs own: rows, or the prototypes of a bank's gradient.
+        splits: parts of what streams by: the bank, or the batch.
+        tiles: blocks in each part, a power of two.
     """
 
     row: launch.Row
@@ -28,7 +28,7 @@ class Plan:
 
 
 def plan(kernel: str, n: int, d: int, count: int, *, bits: int, arch: int) -> Plan:
-    """Return how ``n`` rows of ``d`` values are cut against ``count`` prototypes, all at least 1.
+    """Return how ``n`` rows of ``d`` values that programs own are cut against ``count`` that stream by, all at least 1.
 
     Few rows are spread over many splits, many rows over few: about 256 programs, and parts of the gradient that never
     exceed 64 times the gradient.
