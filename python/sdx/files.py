@@ -48,8 +48,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """While entered, nobody else can be in `alone` of this folder: BlockingIOError says that somebody is.
+def alone(folder: Path, taken: Exception) -> Iterator[None]:
+    """While entered, nobody else can be in `alone` of this folder; ``taken`` is raised where somebody is.
 
     The lock goes with the process, however that ends, and leaves no file. Where the file system has no locks, none is
     held.
@@ -58,8 +58,8 @@ def alone(folder: Path) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
+        except BlockingIOError as error:
+            raise taken from error
         except OSError:
             pass
         yield

@@ -153,7 +153,7 @@ def test_nothing_is_written_over_other_files(teacher: str, tmp_path: Path) -> No
 
 def test_a_second_writer_in_a_folder_is_refused(teacher: str, tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
-    with files.alone(tmp_path / "faces"):
+    with files.alone(tmp_path / "faces", AssertionError("taken")):
         assert "got one where sdx cache goes on; wait for it or give another --out" in _refused(
             tmp_path / "faces", teacher
         )

@@ -107,12 +107,12 @@ def test_a_second_run_in_a_folder_is_refused_while_the_first_goes_on(
     teacher: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run").mkdir()
-    with files.alone(tmp_path / "run"):
+    with files.alone(tmp_path / "run", AssertionError("taken")):
         assert _run(monkeypatch, *TINY, teacher, "--run-dir", "run") == 1
         assert "got one where a run goes on; wait for it or use another --run-dir" in capsys.readouterr().err
         assert not list((tmp_path / "run").iterdir())
     assert _run(monkeypatch, *TINY, "images=32", teacher, "--run-dir", "run") == 0
-    with files.alone(tmp_path / "run"):  # the run has let go of it
+    with files.alone(tmp_path / "run", AssertionError("taken")):  # the run has let go of it
         before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
         assert _run(monkeypatch, *TINY, teacher, "--run-dir", "run") == 1
         assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -24,6 +23,8 @@ from sdx.types import Batch
 
 SHARD_BYTES = 64 << 20
 """Size of a shard where none is asked for: what an interruption may lose, and what one checksum covers."""
+
+_TAKEN = "expected a folder that nobody writes, got one where sdx cache goes on; wait for it or give another --out"
 
 
 class Writer:
@@ -65,7 +66,8 @@ class Writer:
         for a shard that is there and damaged.
         """
         try:
-            with self._alone():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with files.alone(self.folder, ConfigError(f"{self.folder}: {_TAKEN}")):
                 self._claim()
                 with Interruption() as interruption, devices.using(self._device, exact=self._exact):
                     self._write(interruption)
@@ -75,19 +77,6 @@ class Writer:
             ) from error
         cache_file.check(self.folder, self.description)
         return self.description
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(files.alone(self.folder))
-            except BlockingIOError as error:
-                raise ConfigError(
-                    f"{self.folder}: expected a folder that nobody writes, got one where sdx cache goes on; wait for "
-                    "it or give another --out"
-                ) from error
-            yield
 
     def _write(self, interruption: Interruption) -> None:
         with contextlib.closing(Display(self.description.settings.images, self.description.faces)) as display:

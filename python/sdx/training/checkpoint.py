@@ -141,14 +141,8 @@ def claim(config: Settings, folder: Path) -> None:
 def alone(folder: Path) -> Iterator[None]:
     """While entered, no other run can take ``folder`` (made if it is not there): CheckpointError tells it why."""
     writable(folder)
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(files.alone(folder))
-        except BlockingIOError as error:
-            raise CheckpointError(
-                f"{folder}: expected a run folder that nobody writes, got one where a run goes on; wait for it or use "
-                "another --run-dir"
-            ) from error
+    taken = f"{folder}: expected a run folder that nobody writes, got one where a run goes on"
+    with files.alone(folder, CheckpointError(f"{taken}; wait for it or use another --run-dir")):
         yield
 
 

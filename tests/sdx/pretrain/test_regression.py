@@ -186,7 +186,7 @@ def test_another_configuration_does_not_resume(tmp_path: Path, pretrain: Callabl
 def test_a_second_run_in_a_folder_is_refused(
     tmp_path: Path, pretrain: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with files.alone(tmp_path):
+    with files.alone(tmp_path, AssertionError("taken")):
         assert pretrain(*SMALL, "images=16", "--run-dir", str(tmp_path)) == 1
     assert "got one where a run goes on" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
