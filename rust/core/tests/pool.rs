@@ -134,7 +134,7 @@ fn bytes_an_entry_are_as_stated() {
     columns.scale.fill(1.0);
     pool.push(&columns.arrivals(0)).unwrap();
     for pool in [&pool, &LatentPool::restore(&pool.snapshot().unwrap()).unwrap()] {
-        #[allow(clippy::cast_precision_loss)]
+        #[allow(clippy::cast_precision_loss)] // some millions of bytes are exact
         let bytes = pool.bytes() as f64 / 1e5;
         assert!((93.0..97.0).contains(&bytes), "{bytes}");
     }

@@ -267,8 +267,8 @@ impl LatentPool {
         if self.len() == self.config.capacity {
             let leaver = self.leaver(number, departures)?;
             if self.config.eviction == Eviction::Easiest {
-                let own: Vec<f32> = similarity().collect();
-                if weight(priority(self.config.steer.of(own.iter().copied()), reliability)) < self.tree.weight(leaver) {
+                let own = self.config.steer.of(similarity());
+                if weight(priority(own, reliability)) < self.tree.weight(leaver) {
                     return None;
                 }
             }
