@@ -12,7 +12,7 @@ from sdx import config as configuration
 from sdx import devices, precision, recipes
 from sdx.config import RunConfig
 from sdx.errors import ConfigError
-from sdx.training import checkpoint, run
+from sdx.training import run
 from sdx.types import Batch
 
 
@@ -87,12 +87,12 @@ def test_a_run_keeps_the_device_it_began_on(tmp_path: Path, monkeypatch: pytest.
     assert run.with_device(auto, tmp_path).device == "cpu"
     _has(monkeypatch, 1)
     assert run.with_device(auto, tmp_path).device == "cuda"
-    checkpoint.claim(_with("cpu"), tmp_path)
+    (tmp_path / "config.toml").write_text(configuration.dump(_with("cpu")))
     assert run.with_device(auto, tmp_path).device == "cpu"
     assert run.with_device(_with("cuda"), tmp_path).device == "cuda"  # which the folder then refuses
-    checkpoint.claim(auto, tmp_path)
+    (tmp_path / "config.toml").write_text(configuration.dump(auto))
     assert run.with_device(auto, tmp_path).device == "cpu"
-    checkpoint.claim(_with("cuda"), tmp_path)
+    (tmp_path / "config.toml").write_text(configuration.dump(_with("cuda")))
     assert run.with_device(auto, tmp_path).device == "cuda"
     _has(monkeypatch, 0)
     with pytest.raises(ConfigError, match="expected CUDA device 0"):

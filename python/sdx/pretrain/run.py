@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,17 +87,11 @@ def pretrain(config: PretrainConfig, folder: Path, workers: Workers) -> Summary:
     Raises `sdx.training.interruption.Interrupted` after saving if asked to stop, and an SdxError for everything a user
     can mend.
     """
-    leads = workers.rank == 0
     random = Philox(config.seed)
     generator, measured = build(config), objectives(config, random, workers)
     if config.batch % workers.count:
         raise ConfigError(f"batch: expected a multiple of the {workers.count} processes, got {config.batch}")
-    if not leads:
-        return _pretrain(config, folder, workers, generator, measured, random)
-    checkpoint.check(config, folder)
-    with checkpoint.alone(folder):
-        checkpoint.check(config, folder)  # again, for another run may have begun and ended meanwhile
-        checkpoint.claim(config, folder)
+    with checkpoint.claim(config, folder) if workers.rank == 0 else contextlib.nullcontext():
         return _pretrain(config, folder, workers, generator, measured, random)
 
 

@@ -129,20 +129,18 @@ def check(config: Settings, folder: Path) -> None:
         raise CheckpointError(f"{folder}: expected an empty or a run folder, got other files; use a new --run-dir")
 
 
-def claim(config: Settings, folder: Path) -> None:
-    """Make the run folder and write its configuration; raises CheckpointError if that cannot be."""
-    writable(folder)
-    path = folder / "config.toml"
-    with writing(path):
-        write_atomically(path, configuration.dump(config).encode())
-
-
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """While entered, no other run can take ``folder`` (made if it is not there): CheckpointError tells it why."""
+def claim(config: Settings, folder: Path) -> Iterator[None]:
+    """Make the run folder if it is not there and write its configuration; while entered, no other run can claim it.
+
+    Raises CheckpointError if that cannot be, or another run goes on there, and what `check` does.
+    """
     writable(folder)
     taken = f"{folder}: expected a run folder that nobody writes, got one where a run goes on"
     with files.alone(folder, CheckpointError(f"{taken}; wait for it or use another --run-dir")):
+        check(config, folder)  # for another run may have begun and ended since the caller looked
+        with writing(path := folder / "config.toml"):
+            write_atomically(path, configuration.dump(config).encode())
         yield
 
 

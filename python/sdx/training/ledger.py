@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sdx.errors import CheckpointError, DataError
+from sdx.errors import DataError
 from sdx.files import write_atomically
+from sdx.training.checkpoint import writing
 
 NAME = "lineage.bin"
 MAGIC = b"sdx.lin1"
@@ -44,7 +45,7 @@ class Ledger:
 
     def __init__(self, folder: Path, images_seen: int) -> None:
         self._path = folder / NAME
-        try:
+        with writing(self._path):
             end = self._end(images_seen)
             if end is None:
                 write_atomically(self._path, _HEADER.pack(MAGIC, images_seen))
@@ -52,8 +53,6 @@ class Ledger:
             self._file = self._path.open("r+b")
             self._file.truncate(end)
             self._file.seek(end)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def _end(self, images_seen: int) -> int | None:
         """Return the bytes to keep, None where they are not all there."""
@@ -77,26 +76,19 @@ class Ledger:
         records = np.empty(len(parent), RECORD)
         for name, values in (("parent", parent), ("scale", scale), ("cosine", cosine)):
             records[name] = values.numpy()
-        try:
+        with writing(self._path):
             self._file.write(records.tobytes())
             self._file.flush()
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def sync(self) -> None:
         """Wait until all is on the disk: to be done before a checkpoint counts on it."""
-        try:
+        with writing(self._path):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def close(self) -> None:
         """Close the file."""
         with contextlib.suppress(OSError):  # of records that `write` could not write, and said so
             self._file.close()
-
-    def _unwritable(self, error: OSError) -> CheckpointError:
-        return CheckpointError(f"{self._path}: cannot be written ({error.strerror}); free space or use --run-dir")
 
 
 def read(folder: Path) -> tuple[int, NDArray[np.void]]:

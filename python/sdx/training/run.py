@@ -200,9 +200,7 @@ def train(config: RunConfig, folder: Path) -> Summary:
 def _train(config: RunConfig, folder: Path) -> Summary:
     """See `train`; nothing in ``config`` is left to choose."""
     parts = build(config)
-    with checkpoint.alone(folder):
-        checkpoint.check(config, folder)  # again, for another run may have begun and ended meanwhile
-        checkpoint.claim(config, folder)
+    with checkpoint.claim(config, folder):
         return _learn(config, folder, parts)
 
 
